@@ -1,0 +1,62 @@
+/** A pending timer; cancelling twice, or after it fired, does nothing. */
+export interface Timer {
+  cancel(): void;
+}
+
+/**
+ * The only reader of time in the product: everything that waits or measures receives a clock, so that
+ * tests can move time by hand (see `ManualClock`).
+ */
+export interface Clock {
+  /** Wall-clock time in milliseconds since the Unix epoch; for records, never for measuring. */
+  now(): number;
+  /** Monotonic time in milliseconds with a fraction; only differences mean anything. */
+  monotonicMs(): number;
+  /** Calls `fn` once after `ms` milliseconds. The timer does not keep the process alive. */
+  after(ms: number, fn: () => void): Timer;
+  /** Calls `fn` every `ms` milliseconds until cancelled. The timer does not keep the process alive. */
+  every(ms: number, fn: () => void): Timer;
+}
+
+class SystemTimer implements Timer {
+  readonly #handle: NodeJS.Timeout;
+
+  constructor(handle: NodeJS.Timeout) {
+    this.#handle = handle;
+    handle.unref();
+  }
+
+  cancel(): void {
+    clearTimeout(this.#handle);
+  }
+}
+
+/** The machine's own clock. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  after: (ms, fn) => new SystemTimer(setTimeout(fn, ms)),
+  every: (ms, fn) => new SystemTimer(setInterval(fn, ms)),
+};
+
+/**
+ * Waits `ms` milliseconds on `clock`. With a signal, rejects with its reason as soon as it aborts.
+ * The wait does not keep the process alive by itself.
+ */
+export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    const onAbort = (): void => {
+      timer.cancel();
+      reject(signal?.reason);
+    };
+    const timer = clock.after(ms, () => {
+      signal?.removeEventListener("abort", onAbort);
+      resolve();
+    });
+    signal?.addEventListener("abort", onAbort, { once: true });
+  });
+}

@@ -1,0 +1,114 @@
+import type { Path } from "./call.ts";
+
+/** Why a call went where it went; the first reason of the table that holds. */
+export type DecisionReason =
+  | "latched"
+  | "override"
+  | "no-key"
+  | "scope"
+  | "flags-stale"
+  | "shed"
+  | "budget-spent"
+  | "flag-on"
+  | "flag-off";
+
+/** The path chosen for a call, whether the other one runs in the shadow, and why. */
+export interface Decision {
+  readonly path: Path;
+  readonly shadow: boolean;
+  readonly reason: DecisionReason;
+}
+
+/** Everything the decision depends on; gathered by the facade, judged here. */
+export interface DecisionInput {
+  /** The operation's latch is tripped. */
+  readonly latched: boolean;
+  /** An operator named a path for this call. */
+  readonly override: Path | null;
+  /** The call has a routing key. */
+  readonly hasKey: boolean;
+  /** The path this request scope already uses for the migration. */
+  readonly scoped: Path | null;
+  /** Flags were never loaded, or are older than the limit. */
+  readonly flagsStale: boolean;
+  /** The rollout is complete: stale flags then keep the last known answer. */
+  readonly complete: boolean;
+  /** The flag is on for this key. */
+  readonly flagOn: boolean;
+  /** The shadow flag is on for this key, and the operation may be shadowed. */
+  readonly shadowOn: boolean;
+  /** The candidate has no room for this call and legacy is no heavier. */
+  readonly noRoom: boolean;
+  /** The exposure budget of harmed calls is spent. */
+  readonly budgetSpent: boolean;
+}
+
+interface Row {
+  readonly reason: DecisionReason;
+  readonly when: (input: DecisionInput) => boolean;
+  readonly path: (input: DecisionInput) => Path;
+  readonly shadow: (input: DecisionInput) => boolean;
+}
+
+const toLegacy = (): Path => "legacy";
+const never = (): boolean => false;
+const asFlagged = (input: DecisionInput): boolean => input.shadowOn;
+
+/**
+ * The whole routing policy, first match wins. The latch beats the operator on purpose: to re-arm it is
+ * a separate, journalled act. Nothing is shadowed while something is wrong.
+ */
+export const decisionTable: readonly Row[] = [
+  { reason: "latched", when: (i) => i.latched, path: toLegacy, shadow: never },
+  {
+    reason: "override",
+    when: (i) => i.override !== null,
+    path: (i) => i.override ?? "legacy",
+    shadow: never,
+  },
+  { reason: "no-key", when: (i) => !i.hasKey, path: toLegacy, shadow: never },
+  {
+    reason: "scope",
+    when: (i) => i.scoped !== null,
+    path: (i) => i.scoped ?? "legacy",
+    shadow: never,
+  },
+  {
+    reason: "flags-stale",
+    when: (i) => i.flagsStale && !(i.complete && i.flagOn),
+    path: toLegacy,
+    shadow: never,
+  },
+  { reason: "shed", when: (i) => i.flagOn && i.noRoom, path: toLegacy, shadow: never },
+  { reason: "budget-spent", when: (i) => i.flagOn && i.budgetSpent, path: toLegacy, shadow: never },
+  { reason: "flag-on", when: (i) => i.flagOn, path: () => "candidate", shadow: asFlagged },
+  { reason: "flag-off", when: () => true, path: toLegacy, shadow: asFlagged },
+];
+
+// A call's decision is one of few values: made once, so that deciding allocates nothing.
+const decisions = new Map<string, Decision>();
+
+function intern(path: Path, shadow: boolean, reason: DecisionReason): Decision {
+  const id = `${reason}/${path}/${shadow}`;
+  const known = decisions.get(id);
+  if (known !== undefined) return known;
+  const made: Decision = Object.freeze({ path, shadow, reason });
+  decisions.set(id, made);
+  return made;
+}
+
+// The two answers of nearly every call skip even the string that the intern table is keyed by.
+const flagOn = intern("candidate", false, "flag-on");
+const flagOff = intern("legacy", false, "flag-off");
+
+/** Chooses the path of a call. Pure: the same input gives the same decision object. */
+export function decide(input: DecisionInput): Decision {
+  for (const row of decisionTable) {
+    if (!row.when(input)) continue;
+    const shadow = row.shadow(input);
+    if (!shadow && row.reason === "flag-on") return flagOn;
+    if (!shadow && row.reason === "flag-off") return flagOff;
+    return intern(row.path(input), shadow, row.reason);
+  }
+  return flagOff;
+}
