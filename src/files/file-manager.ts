@@ -59,6 +59,8 @@ export interface UploadRequest {
   readonly mimeType: string;
   readonly source: FileSource;
   readonly metadata: Readonly<Record<string, string>>;
+  /** Told how many bytes have been sent so far. */
+  readonly progress?: Progress;
 }
 
 /** One file of one owner. */
@@ -110,7 +112,7 @@ export type Progress = (sentBytes: number) => void;
  */
 export interface FileManager {
   /** Stores the bytes once, at the provider too where there is one, and adds a file. */
-  upload(request: UploadRequest, call: Call, progress?: Progress): Promise<StoredFile>;
+  upload(request: UploadRequest, call: Call): Promise<StoredFile>;
   /** `FILES_RANGE_NOT_SATISFIABLE` when the range starts past the end. */
   download(request: DownloadRequest, call: Call): Promise<Download>;
   info(request: FileRequest, call: Call): Promise<StoredFile>;

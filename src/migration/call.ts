@@ -7,6 +7,15 @@ export type Path = "legacy" | "candidate";
 /** Both paths, in the order in which tables list them. */
 export const paths: readonly Path[] = ["legacy", "candidate"];
 
+/** Who answered a call, and why it went there. */
+export interface Answered {
+  /** The path that answered: legacy too when the candidate failed and legacy was allowed to step in. */
+  readonly path: Path;
+  readonly reason: string;
+  readonly fellBack: boolean;
+  readonly requestId: string;
+}
+
 /** What a caller may say about one call. */
 export interface CallOptions {
   /** The routing key: the same key stays on the same path. Needed unless the call is inside a scope. */
@@ -17,6 +26,8 @@ export interface CallOptions {
   readonly requestId?: string;
   /** Forces a path for this call. A tripped latch still wins. */
   readonly override?: Path;
+  /** Told who answered, just before the promise settles, also when it rejects. */
+  readonly onAnswer?: (answered: Answered) => void;
 }
 
 /** What a path may know about the call it is running. */

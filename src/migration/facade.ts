@@ -5,7 +5,14 @@ import { CodedError } from "../base/errors.ts";
 import { TypedEvent } from "../base/event.ts";
 import type { Logger } from "../base/logger.ts";
 import { bodyOf, watchBody } from "./body.ts";
-import { ActiveCall, type CallOptions, currentScope, type Path, type Scope } from "./call.ts";
+import {
+  ActiveCall,
+  type Answered,
+  type CallOptions,
+  currentScope,
+  type Path,
+  type Scope,
+} from "./call.ts";
 import { type Decision, type DecisionInput, decide } from "./decision.ts";
 import { mayFallBack } from "./fallback.ts";
 import type { FlagSource } from "./flags.ts";
@@ -129,6 +136,7 @@ export class Facade {
     }
     const served: Served<O> = { decision, call, answering, first, fallback };
     const answer = fallback ?? first;
+    if (options.onAnswer !== undefined) this.#tell(options.onAnswer, served);
     if (answer.kind === "succeeded" && operation.definition.result === "stream") {
       return this.#handOver(operation, input, served, answer);
     }
@@ -308,6 +316,20 @@ export class Facade {
         });
       },
     });
+  }
+
+  #tell<O>(onAnswer: (answered: Answered) => void, served: Served<O>): void {
+    const { answering, call, decision, fallback } = served;
+    try {
+      onAnswer({
+        path: answering.path,
+        reason: decision.reason,
+        fellBack: fallback !== null,
+        requestId: call.requestId,
+      });
+    } catch (error) {
+      this.report("on-answer", error);
+    }
   }
 
   #announce<I, O>(operation: Operation<I, O>, input: I, served: Served<O>): void {

@@ -1,0 +1,73 @@
+import type { Path } from "../migration/call.ts";
+import type { DecisionInput, DecisionReason } from "../migration/decision.ts";
+import type { FlagState } from "../migration/flags.ts";
+import type { JournalEntry, JournalQuery } from "../migration/journal.ts";
+import type { Fault } from "../rehearsal/faults.ts";
+
+/** One step of a rollback or of a re-arming, as it went. */
+export interface ControlStep {
+  readonly name: string;
+  readonly result: "done" | "already" | "skipped" | "failed";
+  readonly ms: number;
+  readonly detail: string | null;
+}
+
+/** What a command that changes the world did. */
+export interface ControlReport {
+  readonly operation: string;
+  /** True only when every step that had to be done was done and read back. */
+  readonly complete: boolean;
+  readonly steps: readonly ControlStep[];
+  readonly flag: FlagState | null;
+}
+
+/** Who asks for a change, and why; both are journalled. */
+export interface ControlChange {
+  readonly by: string;
+  readonly reason: string;
+}
+
+/** Why a key goes where it goes. */
+export interface Explanation {
+  readonly operation: string;
+  readonly key: string;
+  readonly path: Path;
+  readonly shadow: boolean;
+  readonly reason: DecisionReason;
+  readonly input: DecisionInput;
+}
+
+/** A difference between the two paths that was seen in the shadow. */
+export interface MismatchEntry {
+  readonly operation: string;
+  /** How often a difference of this shape was seen. */
+  readonly count: number;
+  readonly firstSeen: string;
+  readonly lastSeen: string;
+  readonly requestId: string;
+  readonly differences: readonly {
+    readonly path: string;
+    readonly kind: string;
+    readonly legacy: string;
+    readonly candidate: string;
+  }[];
+}
+
+/**
+ * Everything an operator can do to the running process. Operations may be named in short: `upload` for
+ * `files.upload`. Throws `MIGRATION_UNKNOWN_OPERATION`, `FLAGS_…` and `REHEARSAL_INVALID_FAULT`.
+ */
+export interface Control {
+  setFlag(
+    operation: string,
+    values: { readonly percentage?: number; readonly shadow?: number },
+    change: ControlChange,
+  ): Promise<FlagState>;
+  rollBack(operation: string, change: ControlChange): Promise<ControlReport>;
+  rollBackAll(change: ControlChange): Promise<readonly ControlReport[]>;
+  rearm(operation: string, change: ControlChange): Promise<ControlReport>;
+  setFault(path: Path, fault: Partial<Fault>): Fault;
+  mismatches(): readonly MismatchEntry[];
+  explain(operation: string, key: string): Explanation;
+  journal(query: JournalQuery): Promise<readonly JournalEntry[]>;
+}

@@ -1,0 +1,52 @@
+import type { Path } from "../migration/call.ts";
+import type { FlagFreshness, FlagProblem, FlagState } from "../migration/flags.ts";
+import type { LatchRecord } from "../migration/latch.ts";
+import type { Load } from "../migration/operation.ts";
+import type { Fault } from "../rehearsal/faults.ts";
+
+/** One rule of the guard as an operator reads it. */
+export interface SnapshotVerdict {
+  readonly rule: string;
+  readonly verdict: "healthy" | "suspect" | "breached" | "inconclusive" | "blind";
+  readonly observed: number | null;
+  readonly limit: number | null;
+  readonly samples: number;
+  /** One sentence. */
+  readonly sentence: string;
+}
+
+/** Calls of the last minute on one path. */
+export interface SnapshotWindow {
+  readonly calls: number;
+  readonly failed: number;
+  readonly timedOut: number;
+}
+
+export interface SnapshotOperation {
+  readonly name: string;
+  readonly kind: "read" | "write";
+  readonly flag: FlagState | null;
+  readonly latch: LatchRecord | null;
+  readonly load: Readonly<Record<Path, Readonly<Load>>>;
+  readonly windows: Readonly<Record<Path, SnapshotWindow>>;
+  readonly verdict: SnapshotVerdict;
+  readonly rules: readonly SnapshotVerdict[];
+}
+
+/** The whole state in one plain object: what `status`, the control API and the console show. */
+export interface Snapshot {
+  readonly at: string;
+  readonly version: string;
+  readonly pid: number;
+  readonly startedAt: string;
+  readonly flags: {
+    readonly kind: string;
+    readonly freshness: FlagFreshness;
+    readonly problems: readonly FlagProblem[];
+  };
+  readonly operations: readonly SnapshotOperation[];
+  readonly shadow: { readonly inFlight: number; readonly mismatches: number };
+  readonly spool: { readonly usedBytes: number; readonly limitBytes: number };
+  readonly memory: { readonly usedBytes: number; readonly limitBytes: number | null };
+  readonly faults: Readonly<Record<Path, Fault>>;
+}
