@@ -97,16 +97,20 @@ function watchReadable(source: Readable, tally: Tally): Readable {
       done(null, chunk);
     },
   });
-  let sourceBroke = false;
-  const onSourceClose = (): void => {
-    sourceBroke = !source.readableEnded && !passing.destroyed;
-  };
-  source.once("close", onSourceClose);
+  // Whoever goes first decides: a source that ends badly while the reader still reads has failed; one
+  // that is torn down because the reader left was cancelled.
+  let broke: { readonly error: unknown } | null = null;
+  source.once("error", (error) => {
+    if (!passing.destroyed) broke = { error };
+  });
+  source.once("close", () => {
+    if (!source.readableEnded && !passing.destroyed) broke ??= { error: source.errored };
+  });
   // `pipeline` hands the source's own error object on to the reader and destroys both ends.
   pipeline(source, passing, (error) => {
     if (!error) tally.end("complete", null);
-    else if (source.errored || sourceBroke) tally.end("failed", source.errored ?? error);
-    else tally.end("cancelled", error);
+    else if (broke === null) tally.end("cancelled", error);
+    else tally.end("failed", broke.error ?? error);
   });
   return passing;
 }
