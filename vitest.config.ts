@@ -19,10 +19,11 @@ const suite = (
 const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
-      suite("unit", ["test/!(contract|scenario|rules|support)/**/*.test.ts"]),
+      suite("unit", ["test/!(contract|scenario|rules|support|system)/**/*.test.ts"]),
       suite("contract", ["test/contract/**/*.test.ts"], 60_000),
       suite("scenario", ["test/scenario/**/*.test.ts"], 120_000),
       suite("rules", ["test/rules/**/*.test.ts"], 120_000),
+      suite("system", ["test/system/**/*.test.ts"], 300_000),
     ],
   },
 });

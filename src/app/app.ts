@@ -1,10 +1,39 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { type Clock, systemClock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
-import type { CloseResult } from "../base/resources.ts";
-import type { FileService } from "../files/file-service.ts";
-import type { Spool } from "../files/spool.ts";
+import { type CloseResult, Resources } from "../base/resources.ts";
+import { type Changeover, createChangeover } from "../changeover.ts";
+import { FileJournal } from "../disk/file-journal.ts";
+import { FileLatchStore } from "../disk/file-latch-store.ts";
+import { ContentLock } from "../files/content-lock.ts";
+import type { FileManager } from "../files/file-manager.ts";
+import { createFileService, type FileService } from "../files/file-service.ts";
+import { openLegacyFileManager } from "../files/legacy/legacy-file-manager.ts";
+import { migrateFiles } from "../files/operations.ts";
+import { createProvider } from "../files/providers/create-provider.ts";
+import {
+  glmBigmodelProfile,
+  glmZaiProfile,
+  kimiProfile,
+  noneProfile,
+  type ProviderProfile,
+} from "../files/providers/profiles.ts";
+import type { Provider } from "../files/providers/provider.ts";
+import { Spool } from "../files/spool.ts";
+import { openStreamingFileManager } from "../files/streaming/streaming-file-manager.ts";
+import { fileFlags } from "../flags/file-flags.ts";
+import { FaultSwitch } from "../rehearsal/faults.ts";
+import { type Backend, BackendProbe, noFileManager } from "./backend.ts";
 import type { Config } from "./config.ts";
 import type { Control } from "./control.ts";
+import { Operator } from "./operator.ts";
+import { readGuardPolicy } from "./policy-file.ts";
+import { readOperatorToken, readOwners } from "./secrets.ts";
 import type { Snapshot } from "./snapshot.ts";
+import { takeSnapshot } from "./take-snapshot.ts";
+
+export type { Backend } from "./backend.ts";
 
 /** Can calls be served, and if not, why not? */
 export interface Readiness {
@@ -28,4 +57,163 @@ export interface App {
   readiness(): Readiness;
   /** Closes everything it opened, in reverse order, each within its time limit. Never rejects. */
   close(): Promise<readonly CloseResult[]>;
+}
+
+/** What an app is made of beside its configuration. */
+export interface AppParts {
+  readonly logger: Logger;
+  readonly clock?: Clock;
+  /** Null for commands that touch flags and latches only: file calls are then refused. */
+  readonly backend: Backend | null;
+}
+
+/**
+ * The composition root: the only file that knows every part. Opens them in order and connects them.
+ * Rejects with `CONFIG_…`, `FLAGS_…` or `GUARD_INVALID_POLICY`, and then leaves nothing open.
+ */
+export async function createApp(config: Config, parts: AppParts): Promise<App> {
+  const resources = new Resources(parts.clock ?? systemClock);
+  try {
+    return await assemble(config, parts, resources);
+  } catch (error) {
+    await resources.close();
+    throw error;
+  }
+}
+
+async function assemble(config: Config, parts: AppParts, resources: Resources): Promise<App> {
+  const { logger, backend, clock = systemClock } = parts;
+  const startedMs = clock.now();
+  await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+  const operatorToken = await readOperatorToken(config.dataDir, config.operatorToken);
+  const owners = await readOwners(config.keysFile);
+  const spool = await openSpool(config, clock, resources);
+  const changeover = await openChangeover(config, parts);
+  resources.add("changeover", () => changeover.close(), 2000);
+  const faults = new FaultSwitch();
+  const { profiles, legacy, candidate } = openManagers(config, parts, resources);
+  const { candidateDeadlineMs: deadlineMs } = config;
+  const files = migrateFiles({
+    migrate: (definition) =>
+      changeover.migrate(
+        faults.wrap(deadlineMs === null ? definition : { ...definition, deadlineMs }),
+      ),
+    legacy,
+    candidate,
+  });
+  const probe = backend === null ? null : new BackendProbe(backend, logger);
+  await probe?.start(clock);
+  if (probe !== null) resources.add("probe", () => probe.close(), 500);
+  return {
+    config,
+    logger,
+    spool,
+    operatorToken,
+    owners,
+    files: createFileService({ files, profiles, maxFileBytes: config.maxFileBytes }),
+    control: new Operator({ changeover, faults, clock }),
+    metrics: changeover.metrics,
+    snapshot: () => takeSnapshot({ changeover, faults, spool, clock, startedMs, config }),
+    readiness: () => readinessOf(changeover, probe),
+    close: () => resources.close(),
+  };
+}
+
+async function openSpool(config: Config, clock: Clock, resources: Resources): Promise<Spool> {
+  const spool = new Spool({
+    dir: join(config.dataDir, "spool"),
+    limitBytes: config.spoolBytes,
+    clock,
+  });
+  await spool.sweep();
+  resources.add("spool", () => spool.close());
+  return spool;
+}
+
+async function openChangeover(config: Config, parts: AppParts): Promise<Changeover> {
+  const { logger, clock = systemClock } = parts;
+  const folder = config.dataDir;
+  const report = (part: string, error: unknown): void =>
+    logger.error({ part, err: error }, "A store of the data folder failed");
+  const { legacyMemoryBytes, candidateMemoryBytes, admissionWaitMs: waitMs } = config;
+  return createChangeover({
+    logger,
+    clock,
+    flags: fileFlags({
+      folder: config.flagsDir,
+      stateFolder: folder,
+      staleMs: config.flagsStaleMs,
+      clock,
+      logger,
+    }),
+    journal: new FileJournal({ folder, clock }),
+    latchStore: new FileLatchStore({ folder, clock, report }),
+    guard: await readGuardPolicy(config.guardPolicyFile),
+    limits: {
+      waitMs,
+      ...(legacyMemoryBytes === null ? {} : { legacyBytes: legacyMemoryBytes }),
+      ...(candidateMemoryBytes === null ? {} : { candidateBytes: candidateMemoryBytes }),
+    },
+  });
+}
+
+interface Managers {
+  readonly profiles: readonly ProviderProfile[];
+  readonly legacy: FileManager;
+  readonly candidate: FileManager;
+}
+
+function openManagers(config: Config, parts: AppParts, resources: Resources): Managers {
+  const { logger, backend, clock = systemClock } = parts;
+  if (backend === null) {
+    return { profiles: [noneProfile], legacy: noFileManager(), candidate: noFileManager() };
+  }
+  const { supabase } = backend;
+  const lock = new ContentLock();
+  const common = { supabase, lock, clock, logger };
+  const uploads = config.uploadConcurrency;
+  const legacy = openLegacyFileManager({
+    ...common,
+    providers: providersOf(backend, "buffered", uploads, clock),
+  });
+  resources.add("legacy", () => legacy.close());
+  const candidate = openStreamingFileManager({
+    ...common,
+    uploads,
+    providers: providersOf(backend, "streaming", uploads, clock),
+    storage: { writeConnections: uploads * 2 },
+  });
+  resources.add("streaming", () => candidate.close());
+  return { profiles: profilesOf(backend), legacy, candidate };
+}
+
+function providersOf(
+  { kimi, glm }: Backend,
+  transport: "streaming" | "buffered",
+  connections: number,
+  clock: Clock,
+): Provider[] {
+  const open = { transport, connections, clock };
+  return [
+    ...(kimi === null ? [] : [createProvider({ name: "kimi", ...kimi, ...open })]),
+    ...(glm === null ? [] : [createProvider({ name: "glm", ...glm, ...open })]),
+  ];
+}
+
+/** GLM's two sites have different limits; the address says which one it is. */
+function profilesOf({ kimi, glm }: Backend): readonly ProviderProfile[] {
+  const glmProfile = glm?.baseUrl.includes("bigmodel") ? glmBigmodelProfile : glmZaiProfile;
+  return [
+    noneProfile,
+    ...(kimi === null ? [] : [kimiProfile]),
+    ...(glm === null ? [] : [glmProfile]),
+  ];
+}
+
+function readinessOf(changeover: Changeover, probe: BackendProbe | null): Readiness {
+  const reasons: string[] = [];
+  if (changeover.flags.freshness().state === "never") reasons.push("flags have not been loaded");
+  if (probe === null) reasons.push("no backend is set up");
+  else if (probe.problem !== null) reasons.push(probe.problem);
+  return { ready: reasons.length === 0, reasons };
 }

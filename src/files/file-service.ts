@@ -1,5 +1,6 @@
 import type { Answered, CallOptions } from "../migration/call.ts";
 import type { MigratedFunction } from "../migration/operation.ts";
+import { notFound, tooLarge, unknownProvider } from "./errors.ts";
 import type {
   DeletedFile,
   Download,
@@ -12,6 +13,11 @@ import type {
   StoredFile,
   UploadRequest,
 } from "./file-manager.ts";
+import { providerNames } from "./file-manager.ts";
+import { normalFileName } from "./file-name.ts";
+import { mimeTypeOf } from "./mime.ts";
+import type { ProviderProfile } from "./providers/profiles.ts";
+import { checkUpload } from "./providers/upload-check.ts";
 
 /** The five operations of the file system, each behind the facade. */
 export interface MigratedFiles {
@@ -54,4 +60,106 @@ export interface FileService {
   info(request: FileRequest, options?: CallOptions): Promise<Answer<StoredFile>>;
   list(request: ListRequest, options?: CallOptions): Promise<Answer<FilePage>>;
   delete(request: FileRequest, options?: CallOptions): Promise<Answer<DeletedFile>>;
+}
+
+/** What the service checks against. */
+export interface FileServiceOptions {
+  readonly files: MigratedFiles;
+  /** The limits of every provider that is set up, `none` among them. */
+  readonly profiles: readonly ProviderProfile[];
+  /** Largest file in bytes, whatever its provider would take. */
+  readonly maxFileBytes: number;
+}
+
+// Ids are made by us as UUIDs; anything else cannot exist and is not worth a round trip.
+const idPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Puts the checks in front of the migrated operations. */
+export function createFileService(options: FileServiceOptions): FileService {
+  const { files } = options;
+  return {
+    async upload(input, callOptions) {
+      const request = await checkedUpload(input, options);
+      return answer(callOptions, (call) => files.upload(request, call));
+    },
+    download: (request, callOptions) => {
+      checkId(request.id);
+      return answer(callOptions, (call) => files.download(request, call));
+    },
+    info: (request, callOptions) => {
+      checkId(request.id);
+      return answer(callOptions, (call) => files.info(request, call));
+    },
+    list: (request, callOptions) => {
+      if (request.after !== undefined) checkId(request.after);
+      return answer(callOptions, (call) => files.list(request, call));
+    },
+    delete: (request, callOptions) => {
+      checkId(request.id);
+      return answer(callOptions, (call) => files.delete(request, call));
+    },
+  };
+}
+
+function checkId(id: string): void {
+  if (!idPattern.test(id)) throw notFound(id.slice(0, 80));
+}
+
+async function checkedUpload(
+  input: UploadInput,
+  { profiles, maxFileBytes }: FileServiceOptions,
+): Promise<UploadRequest> {
+  const { owner, source, metadata = {}, progress } = input;
+  const name = normalFileName(input.name);
+  const profile = profileOf(input.provider ?? "none", profiles);
+  const purpose = input.purpose ?? profile.defaultPurpose;
+  const { sizeBytes } = source;
+  if (sizeBytes > maxFileBytes) {
+    const whose = "this service (CHANGEOVER_MAX_FILE_BYTES)";
+    throw tooLarge({
+      what: `The file ${JSON.stringify(name)}`,
+      whose,
+      limitBytes: maxFileBytes,
+      sizeBytes,
+    });
+  }
+  const mimeType = input.mimeType ?? (await mimeTypeOf(source, name));
+  const { provider } = profile;
+  checkUpload(profile, { provider, purpose, name, mimeType, sizeBytes });
+  return {
+    owner,
+    name,
+    purpose,
+    provider,
+    mimeType,
+    source,
+    metadata,
+    ...(progress === undefined ? {} : { progress }),
+  };
+}
+
+function profileOf(provider: string, profiles: readonly ProviderProfile[]): ProviderProfile {
+  const profile = profiles.find((each) => each.provider === provider);
+  if (profile !== undefined) return profile;
+  throw unknownProvider(
+    provider,
+    providerNames.filter((name) => profiles.some((each) => each.provider === name)),
+  );
+}
+
+/** Makes the call and keeps who answered it. */
+async function answer<T>(
+  options: CallOptions | undefined,
+  call: (options: CallOptions) => Promise<T>,
+): Promise<Answer<T>> {
+  let answered: Answered | undefined;
+  const value = await call({
+    ...options,
+    onAnswer: (told) => {
+      answered = told;
+      options?.onAnswer?.(told);
+    },
+  });
+  if (answered === undefined) throw new Error("The facade answered a call without saying who did.");
+  return { value, answered };
 }

@@ -20,10 +20,15 @@ export interface LatchStore {
   load(): Promise<readonly LatchRecord[]>;
   /** Resolves when the record would survive a crash. */
   save(record: LatchRecord): Promise<void>;
+  /** What other processes did, once `start` was called; null where no other process can. */
+  readonly changes: TypedEvent<LatchRecord> | null;
+  start(): void;
+  close(): Promise<void>;
 }
 
 /** A store that forgets with the process. */
 export class MemoryLatchStore implements LatchStore {
+  readonly changes = null;
   readonly #records = new Map<string, LatchRecord>();
 
   load(): Promise<readonly LatchRecord[]> {
@@ -32,6 +37,14 @@ export class MemoryLatchStore implements LatchStore {
 
   save(record: LatchRecord): Promise<void> {
     this.#records.set(record.operation, record);
+    return Promise.resolve();
+  }
+
+  start(): void {
+    // Nobody else can change what only this process holds.
+  }
+
+  close(): Promise<void> {
     return Promise.resolve();
   }
 }

@@ -1,7 +1,8 @@
-import { CodedError } from "../base/errors.ts";
+import { type Clock, sleep, systemClock } from "../base/clock.ts";
+import { CodedError, codeOf } from "../base/errors.ts";
 import { type Random, systemRandom } from "../base/random.ts";
 import type { Path } from "../migration/call.ts";
-import type { PathFunction } from "../migration/operation.ts";
+import type { OperationDefinition, PathFunction } from "../migration/operation.ts";
 
 /** How a path is made to misbehave. Rates are shares of calls from 0 to 1. */
 export interface Fault {
@@ -13,6 +14,8 @@ export interface Fault {
 
 /** No fault at all. */
 export const noFault: Fault = { errorRate: 0, latencyMs: 0 };
+
+const injectedCode = "REHEARSAL_INJECTED";
 
 /** Throws `REHEARSAL_INVALID_FAULT` for a rate outside 0 to 1 or a latency outside 0 to 60,000 ms. */
 export function checkFault(fault: Partial<Fault>): Fault {
@@ -37,10 +40,12 @@ function invalidFault(what: string, value: number, expected: string): CodedError
  */
 export class FaultSwitch {
   readonly #random: Random;
+  readonly #clock: Clock;
   readonly #faults: Record<Path, Fault> = { legacy: noFault, candidate: noFault };
 
-  constructor(random: Random = systemRandom) {
+  constructor(random: Random = systemRandom, clock: Clock = systemClock) {
     this.#random = random;
+    this.#clock = clock;
   }
 
   /** The faults in force. */
@@ -54,8 +59,19 @@ export class FaultSwitch {
     return this.#faults[path];
   }
 
-  /** The same path, failing as long as a fault is set for it. */
-  wrap<I, O>(path: Path, run: PathFunction<I, O>): PathFunction<I, O> {
+  /** The same operation, with both paths failing as long as a fault is set for them. */
+  wrap<I, O>(definition: OperationDefinition<I, O>): OperationDefinition<I, O> {
+    return {
+      ...definition,
+      legacy: this.#wrapPath("legacy", definition.legacy),
+      candidate: this.#wrapPath("candidate", definition.candidate),
+      // An injected failure comes before the path has begun, so it proves that nothing happened.
+      effectOf: (thrown) =>
+        codeOf(thrown) === injectedCode ? "absent" : (definition.effectOf?.(thrown) ?? "possible"),
+    };
+  }
+
+  #wrapPath<I, O>(path: Path, run: PathFunction<I, O>): PathFunction<I, O> {
     return (input, call) => {
       const fault = this.#faults[path];
       return fault === noFault ? run(input, call) : this.#misbehave(fault, () => run(input, call));
@@ -63,12 +79,10 @@ export class FaultSwitch {
   }
 
   async #misbehave<O>(fault: Fault, run: () => O | PromiseLike<O>): Promise<O> {
-    if (fault.latencyMs > 0) {
-      await new Promise((resolve) => setTimeout(resolve, fault.latencyMs));
-    }
+    if (fault.latencyMs > 0) await sleep(this.#clock, fault.latencyMs);
     if (this.#random.next() < fault.errorRate) {
       throw new CodedError(
-        "REHEARSAL_INJECTED",
+        injectedCode,
         "This failure was injected on purpose (changeover sandbox fault).",
         { status: 500 },
       );

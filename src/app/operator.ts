@@ -1,0 +1,144 @@
+import type { Clock } from "../base/clock.ts";
+import { CodedError } from "../base/errors.ts";
+import type { Changeover, RollbackReport } from "../changeover.ts";
+import type { Path } from "../migration/call.ts";
+import type { FlagControl, FlagState } from "../migration/flags.ts";
+import type { JournalEntry, JournalQuery } from "../migration/journal.ts";
+import type { Fault, FaultSwitch } from "../rehearsal/faults.ts";
+import type {
+  Control,
+  ControlChange,
+  ControlReport,
+  Explanation,
+  MismatchEntry,
+} from "./control.ts";
+
+/** What an operator's commands work on. */
+export interface OperatorParts {
+  readonly changeover: Changeover;
+  readonly faults: FaultSwitch;
+  readonly clock: Clock;
+}
+
+/** An operator's hands: every change is made through the ports and written to the journal. */
+export class Operator implements Control {
+  readonly #parts: OperatorParts;
+
+  constructor(parts: OperatorParts) {
+    this.#parts = parts;
+  }
+
+  async setFlag(
+    operation: string,
+    values: { readonly percentage?: number; readonly shadow?: number },
+    change: ControlChange,
+  ): Promise<FlagState> {
+    const name = this.#nameOf(operation);
+    const control = this.#flagControl();
+    const { percentage, shadow } = values;
+    const before = await control.read(name);
+    let after = before;
+    if (percentage !== undefined) after = await control.setPercentage(name, percentage, change);
+    if (shadow !== undefined) after = await control.setShadow(name, shadow, change);
+    await this.#journal(name, "flag", change, describe(before), describe(after));
+    return after;
+  }
+
+  async rollBack(operation: string, change: ControlChange): Promise<ControlReport> {
+    const name = this.#nameOf(operation);
+    const by = { type: "person", name: change.by } as const;
+    const report = await this.#parts.changeover.rollBack(name, { by, reason: change.reason });
+    return this.#report(report);
+  }
+
+  rollBackAll(change: ControlChange): Promise<readonly ControlReport[]> {
+    const { operations } = this.#parts.changeover;
+    return Promise.all(operations.map(({ name }) => this.rollBack(name, change)));
+  }
+
+  async rearm(operation: string, change: ControlChange): Promise<ControlReport> {
+    const name = this.#nameOf(operation);
+    const by = { type: "person", name: change.by } as const;
+    const report = await this.#parts.changeover.rearm(name, { by, reason: change.reason });
+    return this.#report(report);
+  }
+
+  setFault(path: Path, fault: Partial<Fault>): Fault {
+    return this.#parts.faults.set(path, fault);
+  }
+
+  mismatches(): readonly MismatchEntry[] {
+    return this.#parts.changeover.mismatches();
+  }
+
+  explain(operation: string, key: string): Explanation {
+    const name = this.#nameOf(operation);
+    const { decision, input } = this.#parts.changeover.explain(name, key);
+    return { operation: name, key, ...decision, input };
+  }
+
+  journal(query: JournalQuery): Promise<readonly JournalEntry[]> {
+    const { operation, ...rest } = query;
+    const named = operation === undefined ? {} : { operation: this.#nameOf(operation) };
+    return this.#parts.changeover.journal.read({ ...rest, ...named });
+  }
+
+  /** The full name of an operation given in full or by its last part. */
+  #nameOf(operation: string): string {
+    const names = this.#parts.changeover.operations.map(({ name }) => name);
+    const found = names.filter((name) => name === operation || name.endsWith(`.${operation}`));
+    if (found.length === 1 && found[0] !== undefined) return found[0];
+    throw new CodedError(
+      "MIGRATION_UNKNOWN_OPERATION",
+      `There is no operation "${operation.slice(0, 80)}". Known: ${names.join(", ")}.`,
+      { status: 404 },
+    );
+  }
+
+  #flagControl(): FlagControl {
+    const { control, kind } = this.#parts.changeover.flags;
+    if (control !== null) return control;
+    throw new CodedError(
+      "FLAGS_READ_ONLY",
+      `Flags from the source "${kind}" cannot be changed from here; change them where they are kept.`,
+      { status: 409 },
+    );
+  }
+
+  #report({ operation, result, steps }: RollbackReport): ControlReport {
+    return {
+      operation,
+      complete: result === "complete",
+      steps: steps.map(({ name, result: done, ms, error }) => ({
+        name,
+        result: done,
+        ms,
+        detail: error,
+      })),
+      flag: this.#parts.changeover.flags.state(operation),
+    };
+  }
+
+  #journal(
+    operation: string,
+    kind: JournalEntry["kind"],
+    change: ControlChange,
+    from: string,
+    to: string,
+  ): Promise<void> {
+    const { changeover, clock } = this.#parts;
+    return changeover.journal.append({
+      at: new Date(clock.now()).toISOString(),
+      operation,
+      kind,
+      actor: { type: "person", name: change.by },
+      from,
+      to,
+      why: change.reason,
+      evidence: {},
+    });
+  }
+}
+
+const describe = ({ enabled, percentage, shadowPercentage }: FlagState): string =>
+  `${enabled ? "on" : "off"} ${percentage} %, shadow ${shadowPercentage} %`;

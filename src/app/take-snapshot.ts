@@ -1,0 +1,77 @@
+import type { Clock } from "../base/clock.ts";
+import { type Changeover, changeoverVersion, type Verdict } from "../changeover.ts";
+import type { Spool } from "../files/spool.ts";
+import type { Path } from "../migration/call.ts";
+import type { AnyOperation } from "../migration/operation.ts";
+import type { FaultSwitch } from "../rehearsal/faults.ts";
+import type { Config } from "./config.ts";
+import type { Snapshot, SnapshotOperation, SnapshotVerdict, SnapshotWindow } from "./snapshot.ts";
+
+/** Where a snapshot is read from. */
+export interface SnapshotSources {
+  readonly changeover: Changeover;
+  readonly faults: FaultSwitch;
+  readonly spool: Spool;
+  readonly clock: Clock;
+  readonly startedMs: number;
+  readonly config: Config;
+}
+
+/** The state of the process right now, as one plain object. */
+export function takeSnapshot(sources: SnapshotSources): Snapshot {
+  const { changeover, faults, spool, clock, startedMs, config } = sources;
+  const { flags } = changeover;
+  return {
+    at: new Date(clock.now()).toISOString(),
+    version: changeoverVersion,
+    pid: process.pid,
+    startedAt: new Date(startedMs).toISOString(),
+    flags: { kind: flags.kind, freshness: flags.freshness(), problems: flags.problems() },
+    operations: changeover.operations.map((operation) => operationOf(changeover, operation)),
+    shadow: {
+      inFlight: changeover.shadowsInFlight,
+      mismatches: changeover.mismatches().reduce((sum, { count }) => sum + count, 0),
+    },
+    spool: { usedBytes: spool.usedBytes, limitBytes: config.spoolBytes },
+    memory: changeover.memory,
+    faults: faults.current,
+  };
+}
+
+function operationOf(changeover: Changeover, operation: AnyOperation): SnapshotOperation {
+  const { name, definition, latch, load } = operation;
+  const [overall, ...rules] = changeover.verdicts(name).map(verdictOf);
+  if (overall === undefined) throw new Error(`The guard has no verdict on ${name}.`);
+  return {
+    name,
+    kind: definition.kind,
+    flag: changeover.flags.state(name),
+    latch: latch.record,
+    load: { legacy: { ...load.legacy }, candidate: { ...load.candidate } },
+    windows: {
+      legacy: windowOf(changeover, name, "legacy"),
+      candidate: windowOf(changeover, name, "candidate"),
+    },
+    verdict: overall,
+    rules,
+  };
+}
+
+function verdictOf({ rule, kind, observed, limit, samples, sentence }: Verdict): SnapshotVerdict {
+  return { rule, verdict: kind, observed, limit, samples, sentence };
+}
+
+/** What callers saw in the last minute; a fallback is a call that legacy answered. */
+function windowOf(changeover: Changeover, name: string, path: Path): SnapshotWindow {
+  const { series } = changeover.windows(name);
+  const counts = series
+    .filter((each) => each.path === path && each.source !== "shadow")
+    .map((each) => each.short);
+  const sum = (read: (kinds: (typeof counts)[number]) => number): number =>
+    counts.reduce((total, kinds) => total + read(kinds), 0);
+  return {
+    calls: sum((kinds) => Object.values(kinds).reduce((total, count) => total + count, 0)),
+    failed: sum((kinds) => kinds.failed),
+    timedOut: sum((kinds) => kinds["timed-out"]),
+  };
+}

@@ -1,0 +1,371 @@
+import { createRequire } from "node:module";
+import { totalmem } from "node:os";
+import { ByteBudget } from "./base/byte-budget.ts";
+import { type Clock, sleep, systemClock } from "./base/clock.ts";
+import { toError } from "./base/errors.ts";
+import type { TypedEvent } from "./base/event.ts";
+import { type Logger, silentLogger } from "./base/logger.ts";
+import { type Random, systemRandom } from "./base/random.ts";
+import { Resources } from "./base/resources.ts";
+import { staticFlags } from "./flags/static-flags.ts";
+import { type Breach, Guard } from "./guard/guard.ts";
+import type { WindowSnapshot } from "./guard/outcome-counts.ts";
+import { type PolicyInput, parsePolicy } from "./guard/policy.ts";
+import { type RollbackReport, rearm, rollBack } from "./guard/rollback.ts";
+import type { Verdict } from "./guard/verdict.ts";
+import { MetricsRecorder } from "./metrics/recorder.ts";
+import { type Path, runInScope } from "./migration/call.ts";
+import type { Decision, DecisionInput } from "./migration/decision.ts";
+import { Facade } from "./migration/facade.ts";
+import type { FlagSource } from "./migration/flags.ts";
+import { type Actor, type Journal, MemoryJournal } from "./migration/journal.ts";
+import { type LatchRecord, type LatchStore, MemoryLatchStore } from "./migration/latch.ts";
+import type { Observation } from "./migration/observation.ts";
+import type { AnyOperation, MigratedFunction, OperationDefinition } from "./migration/operation.ts";
+import type { ShadowBudget } from "./shadow/budget.ts";
+import { type Mismatch, MismatchLog } from "./shadow/mismatch-log.ts";
+import { Shadow } from "./shadow/shadow.ts";
+
+export type { Clock } from "./base/clock.ts";
+export { CodedError, isCodedError } from "./base/errors.ts";
+export type { Logger } from "./base/logger.ts";
+export { FileJournal } from "./disk/file-journal.ts";
+export { FileLatchStore } from "./disk/file-latch-store.ts";
+export { type FileFlagsOptions, fileFlags } from "./flags/file-flags.ts";
+export { type StaticFlag, staticFlags } from "./flags/static-flags.ts";
+export { defaultPolicy, type Policy, type PolicyInput, parsePolicy } from "./guard/policy.ts";
+export type { RollbackReport } from "./guard/rollback.ts";
+export type { Verdict } from "./guard/verdict.ts";
+export type { Answered, Call, CallOptions, Path } from "./migration/call.ts";
+export type { Decision, DecisionReason } from "./migration/decision.ts";
+export type { FlagControl, FlagSource, FlagState } from "./migration/flags.ts";
+export type { Actor, Journal, JournalEntry, JournalQuery } from "./migration/journal.ts";
+export type { LatchRecord, LatchStore } from "./migration/latch.ts";
+export type { Observation } from "./migration/observation.ts";
+export type { Cost, MigratedFunction, OperationDefinition } from "./migration/operation.ts";
+export type { Outcome } from "./migration/outcome.ts";
+export type { Mismatch } from "./shadow/mismatch-log.ts";
+
+const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
+
+/** The version of this package. */
+export const changeoverVersion: string = version;
+
+/** Memory that calls may claim at once, and how they queue for it. */
+export interface AdmissionLimits {
+  /** Bytes for legacy; default a quarter of the memory limit. */
+  readonly legacyBytes?: number;
+  /** Bytes for the candidate; default a quarter of the memory limit. */
+  readonly candidateBytes?: number;
+  /** How long a call waits for room, in milliseconds; default 60,000. */
+  readonly waitMs?: number;
+  /** How many calls may wait; default 10,000. */
+  readonly queueMax?: number;
+}
+
+/** Everything has a safe default: legacy for everyone, guard on, shadow off, journal in memory. */
+export interface ChangeoverOptions {
+  readonly flags?: FlagSource;
+  /** Fields of the guard's policy that differ from the default. */
+  readonly guard?: PolicyInput;
+  readonly journal?: Journal;
+  readonly latchStore?: LatchStore;
+  readonly shadow?: Partial<ShadowBudget>;
+  readonly limits?: AdmissionLimits;
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+/** Who asks for a change, and why; both are journalled. */
+export interface Change {
+  readonly by: Actor;
+  readonly reason: string;
+}
+
+/** One migration's worth of routing, shadow, guard and metrics in this process. */
+export interface Changeover {
+  /** Wraps two implementations. Throws `MIGRATION_INVALID_NAME` and `MIGRATION_DUPLICATE_NAME`. */
+  migrate<I, O>(definition: OperationDefinition<I, O>): MigratedFunction<I, O>;
+  /** One routing key, and one path per migration, for every call made inside `fn`. */
+  scope<T>(key: string, fn: () => T): T;
+  readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  readonly flags: FlagSource;
+  readonly journal: Journal;
+  readonly operations: readonly AnyOperation[];
+  /** One event for each call; a listener that throws is counted and cannot hurt the caller. */
+  readonly observations: TypedEvent<Observation>;
+  readonly breaches: TypedEvent<Breach>;
+  /** Every rule's verdict on one operation, the overall one first. */
+  verdicts(operation: string): readonly Verdict[];
+  windows(operation: string): WindowSnapshot;
+  mismatches(): readonly Mismatch[];
+  readonly shadowsInFlight: number;
+  readonly memory: { readonly usedBytes: number; readonly limitBytes: number | null };
+  explain(operation: string, key: string): { decision: Decision; input: DecisionInput };
+  /** Brings every caller of an operation back to legacy, here and through the flags. Never throws. */
+  rollBack(operation: string, change: Change): Promise<RollbackReport>;
+  /** Clears the latch only: the percentage stays 0 until a person sets it. */
+  rearm(operation: string, change: Change): Promise<RollbackReport>;
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a changeover: reads the latches and the flags first, so that nothing runs on the candidate that
+ * was rolled back before. Latches that cannot be read count as tripped: everything runs on legacy, and
+ * the reason is in the log and in the status. Rejects with `FLAGS_…` or `GUARD_INVALID_POLICY` for what
+ * waiting cannot mend.
+ */
+export async function createChangeover(options: ChangeoverOptions = {}): Promise<Changeover> {
+  const flags = options.flags ?? staticFlags();
+  const latchStore = options.latchStore ?? new MemoryLatchStore();
+  const logger = options.logger ?? silentLogger;
+  const [latches] = await Promise.all([readLatches(latchStore, logger), flags.ready()]);
+  return new RunningChangeover({ ...options, flags, latchStore }, latches);
+}
+
+/** What the store remembers, or why nothing is known. */
+type Latches = readonly LatchRecord[] | { readonly unreadable: string };
+
+async function readLatches(store: LatchStore, logger: Logger): Promise<Latches> {
+  try {
+    return await store.load();
+  } catch (error) {
+    logger.error({ err: error }, "Latches cannot be read; every operation starts latched");
+    return { unreadable: toError(error).message };
+  }
+}
+
+type Assembled = ChangeoverOptions & Required<Pick<ChangeoverOptions, "flags" | "latchStore">>;
+
+const quarterOfMemory = (): number => {
+  const allowed = process.constrainedMemory();
+  const physical = totalmem();
+  return Math.floor((allowed > 0 && allowed < physical ? allowed : physical) / 4);
+};
+
+class RunningChangeover implements Changeover {
+  readonly flags: FlagSource;
+  readonly journal: Journal;
+  readonly metrics: Changeover["metrics"];
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #latchStore: Assembled["latchStore"];
+  readonly #facade: Facade;
+  readonly #guard: Guard;
+  readonly #shadow: Shadow;
+  readonly #mismatches = new MismatchLog();
+  readonly #recorder: MetricsRecorder;
+  readonly #resources: Resources;
+  readonly #rollbacks = new Map<string, Promise<RollbackReport>>();
+
+  constructor(options: Assembled, latches: Latches) {
+    const { clock = systemClock, logger = silentLogger, random = systemRandom } = options;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.flags = options.flags;
+    this.journal = options.journal ?? new MemoryJournal();
+    this.#latchStore = options.latchStore;
+    const policy = parsePolicy(options.guard ?? {});
+    const budgets = admission(options.limits ?? {}, clock);
+    const known = "unreadable" in latches ? [] : latches;
+    this.#facade = new Facade({ flags: this.flags, clock, logger, budgets, latches: known });
+    const { report } = this.#facade;
+    this.#guard = new Guard({ policy, clock, logger, report, journal: this.journal });
+    this.#shadow = new Shadow({
+      clock,
+      logger,
+      report,
+      random,
+      ...(options.shadow === undefined ? {} : { budget: options.shadow }),
+      pressure: (operation) => !this.#guard.mayShadow(operation.name),
+    });
+    this.#recorder = new MetricsRecorder({ version });
+    const recorder = this.#recorder;
+    this.metrics = { contentType: recorder.contentType, text: () => recorder.text() };
+    this.#connect("unreadable" in latches ? latches.unreadable : null);
+    this.#latchStore.start();
+    this.#resources = new Resources(clock);
+    this.#resources.add("flags", () => this.flags.close());
+    this.#resources.add("latches", () => this.#latchStore.close());
+    this.#resources.add("rollbacks", async () => {
+      await Promise.all(this.#rollbacks.values());
+    });
+    this.#resources.add("guard", () => this.#guard.close());
+    this.#resources.add("shadow", () => this.#shadow.close());
+  }
+
+  get operations(): readonly AnyOperation[] {
+    return this.#facade.operations;
+  }
+
+  get observations(): TypedEvent<Observation> {
+    return this.#facade.observations;
+  }
+
+  get breaches(): TypedEvent<Breach> {
+    return this.#guard.breached;
+  }
+
+  get shadowsInFlight(): number {
+    return this.#shadow.inFlight;
+  }
+
+  get memory(): Changeover["memory"] {
+    const reading = this.#guard.memoryReading;
+    if (reading === null) return { usedBytes: process.memoryUsage.rss(), limitBytes: null };
+    return { usedBytes: reading.usedBytes, limitBytes: reading.limitBytes };
+  }
+
+  migrate<I, O>(definition: OperationDefinition<I, O>): MigratedFunction<I, O> {
+    return this.#facade.migrate(definition);
+  }
+
+  scope<T>(key: string, fn: () => T): T {
+    return runInScope(key, fn);
+  }
+
+  verdicts(operation: string): readonly Verdict[] {
+    return [this.#guard.overall(operation), ...this.#guard.verdicts(operation)];
+  }
+
+  windows(operation: string): WindowSnapshot {
+    return this.#guard.windows(operation);
+  }
+
+  mismatches(): readonly Mismatch[] {
+    return this.#mismatches.list();
+  }
+
+  explain(operation: string, key: string): { decision: Decision; input: DecisionInput } {
+    return this.#facade.explain(operation, key);
+  }
+
+  rollBack(operation: string, { by, reason }: Change): Promise<RollbackReport> {
+    return this.#rollBack(this.#facade.operation(operation), by, reason, {});
+  }
+
+  rearm(operation: string, { by, reason }: Change): Promise<RollbackReport> {
+    const request = { operation: this.#facade.operation(operation), by: by.name, reason };
+    return rearm(request, this.#ports());
+  }
+
+  async close(): Promise<void> {
+    await this.#resources.close();
+  }
+
+  #ports(): Parameters<typeof rollBack>[1] {
+    const { control } = this.flags;
+    return { control, journal: this.journal, clock: this.#clock, logger: this.#logger };
+  }
+
+  /** Who reads whose events; nothing on the right can touch a call except through latch and flags. */
+  #connect(unreadable: string | null): void {
+    const facade = this.#facade;
+    const guard = this.#guard;
+    const shadow = this.#shadow;
+    const recorder = this.#recorder;
+    recorder.readFrom({
+      flags: this.flags,
+      memory: () => ({ usedBytes: this.memory.usedBytes, limitBytes: this.memory.limitBytes ?? 0 }),
+      internalErrors: () => facade.internalErrors,
+    });
+    facade.operationAdded.subscribe((operation) => {
+      recorder.addOperation(operation);
+      guard.watch(operation);
+      if (unreadable !== null) operation.latch.restore(this.#unknownLatch(operation, unreadable));
+      operation.latch.changed.subscribe((record) => void this.#keep(record));
+    });
+    // The guard first: a breach latches before anything else is done with the call.
+    facade.observations.subscribe((observation) => guard.observe(observation));
+    facade.observations.subscribe((observation) => recorder.observation(observation));
+    facade.observations.subscribe((observation) => shadow.observe(observation));
+    shadow.skips.subscribe((skip) => recorder.shadowSkip(skip));
+    shadow.compared.subscribe((result) => {
+      recorder.shadowResult(result);
+      this.#mismatches.add(result);
+      if (result.result === "abandoned") return;
+      guard.observeComparison({
+        operation: result.operation.name,
+        result: result.result,
+        key: result.key,
+      });
+    });
+    guard.verdictChanged.subscribe(({ after }) => {
+      const { operation, rule, kind, observed, limit } = after;
+      recorder.verdict({
+        operation,
+        rule,
+        verdict: kind,
+        observed: observed ?? Number.NaN,
+        limit: limit ?? Number.NaN,
+      });
+    });
+    guard.breached.subscribe(({ operation, verdict, evidence }) => {
+      const by: Actor = { type: "rule", name: verdict.rule };
+      void this.#rollBack(operation, by, verdict.sentence, evidence);
+    });
+    this.#latchStore.changes?.subscribe((record) => this.#takeOver(record));
+  }
+
+  /** Stands for a latch that may or may not be tripped; kept in memory only. */
+  #unknownLatch(operation: AnyOperation, reason: string): LatchRecord {
+    const at = new Date(this.#clock.now()).toISOString();
+    const by: Actor = { type: "system", name: "latch-store" };
+    return { operation: operation.name, tripped: true, epoch: 0, at, by, reason, evidence: {} };
+  }
+
+  /** One rollback of an operation at a time; whoever asks meanwhile gets the same report. */
+  #rollBack(
+    operation: AnyOperation,
+    by: Actor,
+    reason: string,
+    evidence: Readonly<Record<string, unknown>>,
+  ): Promise<RollbackReport> {
+    const running = this.#rollbacks.get(operation.name);
+    if (running !== undefined) return running;
+    const rollback = rollBack({ operation, by, reason, evidence }, this.#ports())
+      .then((report) => {
+        const rule = by.type === "rule" ? by.name : "manual";
+        this.#recorder.rollback({ operation: operation.name, rule, result: report.result });
+        return report;
+      })
+      .finally(() => this.#rollbacks.delete(operation.name));
+    this.#rollbacks.set(operation.name, rollback);
+    return rollback;
+  }
+
+  /** Another process tripped or re-armed the same operation. */
+  #takeOver(record: LatchRecord): void {
+    const operation = this.#facade.operations.find((each) => each.name === record.operation);
+    if (operation === undefined) return;
+    operation.latch.restore(record);
+    this.#logger.warn(
+      { operation: record.operation, tripped: record.tripped, epoch: record.epoch },
+      "Another process changed a latch",
+    );
+  }
+
+  /** Tries until the record would survive a crash, for about half a minute. */
+  async #keep(record: LatchRecord): Promise<void> {
+    for (let attempt = 1; attempt <= 6; attempt += 1) {
+      try {
+        await this.#latchStore.save(record);
+        return;
+      } catch (error) {
+        this.#facade.report("latch-store", error);
+        await sleep(this.#clock, 250 * 2 ** attempt);
+      }
+    }
+  }
+}
+
+function admission(limits: AdmissionLimits, clock: Clock): Readonly<Record<Path, ByteBudget>> {
+  const { waitMs = 60_000, queueMax = 10_000 } = limits;
+  const budget = (name: Path, limitBytes: number): ByteBudget =>
+    new ByteBudget({ name, limitBytes, waitMs, queueMax }, clock);
+  return {
+    legacy: budget("legacy", limits.legacyBytes ?? quarterOfMemory()),
+    candidate: budget("candidate", limits.candidateBytes ?? quarterOfMemory()),
+  };
+}

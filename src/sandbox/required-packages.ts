@@ -1,0 +1,28 @@
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { CodedError } from "../base/errors.ts";
+
+/** What the sandbox runs on and a plain install of this package does not bring. */
+const SANDBOX_PACKAGES: readonly string[] = ["@supabase/lite", "@fastify/busboy", "hono"];
+
+/**
+ * Throws `SANDBOX_PACKAGE_MISSING` with the npm command when one of `names` (default: what the sandbox
+ * needs) is not installed where `from` (the URL or path of a file) would look for it.
+ */
+export function requirePackages(
+  from: string = import.meta.url,
+  names: readonly string[] = SANDBOX_PACKAGES,
+): void {
+  const { resolve } = createRequire(from);
+  const missing = names.filter((name) => {
+    const folders = resolve.paths(name) ?? [];
+    return !folders.some((folder) => existsSync(join(folder, name, "package.json")));
+  });
+  if (missing.length === 0) return;
+  throw new CodedError(
+    "SANDBOX_PACKAGE_MISSING",
+    `The sandbox needs ${missing.join(", ")}. Install: npm install --save-dev ${missing.join(" ")}`,
+    { details: { missing } },
+  );
+}
