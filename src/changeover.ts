@@ -280,6 +280,8 @@ class RunningChangeover implements Changeover {
     facade.observations.subscribe((observation) => guard.observe(observation));
     facade.observations.subscribe((observation) => recorder.observation(observation));
     facade.observations.subscribe((observation) => shadow.observe(observation));
+    // Shadows may hold a rollout or stop the shadow; the guard keeps them apart from served calls.
+    shadow.observations.subscribe((observation) => guard.observe(observation));
     shadow.skips.subscribe((skip) => recorder.shadowSkip(skip));
     shadow.compared.subscribe((result) => {
       recorder.shadowResult(result);
