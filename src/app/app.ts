@@ -123,6 +123,8 @@ async function openSpool(config: Config, clock: Clock, resources: Resources): Pr
   const spool = new Spool({
     dir: join(config.dataDir, "spool"),
     limitBytes: config.spoolBytes,
+    // Longer than the gateway's own limit for a silent body, so that a client is told 408 and why.
+    idleMs: 120_000,
     clock,
   });
   await spool.sweep();

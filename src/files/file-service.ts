@@ -82,19 +82,19 @@ export function createFileService(options: FileServiceOptions): FileService {
       const request = await checkedUpload(input, options);
       return answer(callOptions, (call) => files.upload(request, call));
     },
-    download: (request, callOptions) => {
+    download: async (request, callOptions) => {
       checkId(request.id);
       return answer(callOptions, (call) => files.download(request, call));
     },
-    info: (request, callOptions) => {
+    info: async (request, callOptions) => {
       checkId(request.id);
       return answer(callOptions, (call) => files.info(request, call));
     },
-    list: (request, callOptions) => {
+    list: async (request, callOptions) => {
       if (request.after !== undefined) checkId(request.after);
       return answer(callOptions, (call) => files.list(request, call));
     },
-    delete: (request, callOptions) => {
+    delete: async (request, callOptions) => {
       checkId(request.id);
       return answer(callOptions, (call) => files.delete(request, call));
     },

@@ -1,0 +1,86 @@
+import type {
+  FilePage,
+  FileRequest,
+  ListRequest,
+  ProviderName,
+  StoredFile,
+} from "../file-manager.ts";
+import type { ContentKey } from "../storage/object-key.ts";
+
+/** One row of `contents`: bytes that are stored once. */
+export interface Content extends ContentKey {
+  /** UUID, lower case; made by us. */
+  readonly id: string;
+  readonly storageKey: string;
+  readonly providerFileId: string | null;
+  readonly sizeBytes: number;
+  readonly mimeType: string;
+  /** ISO 8601 with milliseconds, UTC. */
+  readonly createdAt: string;
+}
+
+/** One row of `files`: what an owner sees. */
+export interface FileEntry {
+  /** UUID, lower case; made by us. */
+  readonly id: string;
+  readonly owner: string;
+  readonly contentId: string;
+  readonly name: string;
+  readonly purpose: string;
+  readonly provider: ProviderName;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly createdAt: string;
+  readonly accessedAt: string;
+}
+
+/** What came of removing a content's row: it is `in-use` when a file points at it. */
+export type ContentRemoval = "removed" | "absent" | "in-use";
+
+/** A file together with the content it points at. */
+export interface CatalogFile {
+  readonly file: StoredFile;
+  readonly content: Content;
+}
+
+/**
+ * Port: the rows that say what is stored and whose it is. Whatever reads or changes a file is filtered
+ * by its owner. Failures are `FILES_BACKEND_UNAVAILABLE` or `FILES_BACKEND_REJECTED`; an abort rejects
+ * with the signal's reason.
+ */
+export interface Catalog {
+  findContent(key: ContentKey, signal: AbortSignal): Promise<Content | null>;
+  /** Adds a row unless one of the same key is there; answers the row that is there afterwards. */
+  addContent(content: Content, signal: AbortSignal): Promise<Content>;
+  /** Removes a row that no file points at. */
+  removeContent(id: string, signal: AbortSignal): Promise<ContentRemoval>;
+  /** False when the content is not there any more: somebody removed it in between. */
+  addFile(entry: FileEntry, signal: AbortSignal): Promise<boolean>;
+  /** Null for an unknown id, and for a file of another owner. */
+  findFile(request: FileRequest, signal: AbortSignal): Promise<CatalogFile | null>;
+  /** Throws `FILES_NOT_FOUND` when `after` names no file of this owner. */
+  list(request: ListRequest, signal: AbortSignal): Promise<FilePage>;
+  /** False when there was no such file of this owner. */
+  removeFile(request: FileRequest, signal: AbortSignal): Promise<boolean>;
+  markAccessed(request: FileRequest, at: string, signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What an owner sees of an entry and its content. */
+export function storedFile(entry: FileEntry, content: Content): StoredFile {
+  const { id, owner, name, purpose, provider, metadata, createdAt, accessedAt } = entry;
+  const { sizeBytes, mimeType, sha256, providerFileId } = content;
+  return {
+    id,
+    owner,
+    name,
+    sizeBytes,
+    mimeType,
+    sha256,
+    provider,
+    purpose,
+    providerFileId,
+    metadata,
+    createdAt,
+    accessedAt,
+  };
+}

@@ -1,0 +1,162 @@
+import type { Readable } from "node:stream";
+import { Pool } from "undici";
+import type { Clock, Timer } from "../../base/clock.ts";
+import { isCodedError } from "../../base/errors.ts";
+import type { Progress } from "../file-manager.ts";
+import { sourceChunks } from "../source.ts";
+import { type FileForm, type FormFrame, formFrame } from "./multipart.ts";
+import {
+  boundedText,
+  type Transport,
+  type TransportAnswer,
+  TransportError,
+  type TransportRequest,
+  type TransportTarget,
+  transportError,
+} from "./transport.ts";
+
+/** Limits of a {@link StreamingTransport}; times in milliseconds. */
+export interface StreamingLimits {
+  /** Connections at a time; further requests wait. */
+  readonly connections: number;
+  /** To open a connection. */
+  readonly connectMs: number;
+  /** Without a byte sent, while sending. */
+  readonly idleMs: number;
+  /** From the last byte sent to the answer's headers: the provider may be reading the file. */
+  readonly headersMs: number;
+  /** Without a byte of the answer's body. */
+  readonly bodyMs: number;
+}
+
+/**
+ * Sends files as they are read, over kept-alive connections: memory stays the same for every size,
+ * the exact `Content-Length` is sent, and reading waits for the network.
+ */
+export class StreamingTransport implements Transport {
+  readonly #pool: Pool;
+  readonly #prefix: string;
+  readonly #authorization: string;
+  readonly #idleMs: number;
+  readonly #clock: Clock;
+
+  constructor(target: TransportTarget, limits: StreamingLimits, clock: Clock) {
+    const { origin, pathname } = new URL(target.baseUrl);
+    this.#prefix = pathname.replace(/\/+$/, "");
+    this.#authorization = `Bearer ${target.apiKey}`;
+    this.#idleMs = limits.idleMs;
+    this.#clock = clock;
+    this.#pool = new Pool(origin, {
+      connections: limits.connections,
+      connect: { timeout: limits.connectMs },
+      headersTimeout: limits.headersMs,
+      bodyTimeout: limits.bodyMs,
+      pipelining: 1,
+      // The chunks' re-used buffers rely on how HTTP/1.1 sockets are written to.
+      allowH2: false,
+    });
+  }
+
+  async send(request: TransportRequest): Promise<TransportAnswer> {
+    const { form, signal } = request;
+    signal.throwIfAborted();
+    const stalled = new AbortController();
+    const sending = new Sending(form, request.progress);
+    const watch = this.#watch(sending, stalled);
+    try {
+      const answer = await this.#pool.request({
+        method: request.method,
+        path: `${this.#prefix}${request.path}`,
+        headers: { authorization: this.#authorization, ...sending.headers },
+        // undici takes any async iterable (docs/api/Dispatcher.md, "body"); its types leave it out.
+        body: sending.body as unknown as Readable | null,
+        signal: AbortSignal.any([signal, stalled.signal]),
+      });
+      const body = await boundedText(answer.body, request.maxAnswerBytes);
+      return { status: answer.statusCode, headers: flat(answer.headers), body };
+    } catch (thrown) {
+      signal.throwIfAborted();
+      if (stalled.signal.aborted) throw stalled.signal.reason;
+      throw sending.sourceError ?? transportError(thrown, sending.started);
+    } finally {
+      watch.cancel();
+    }
+  }
+
+  /** Open connections are cut: whoever waits for an answer must have been let finish before. */
+  close(): Promise<void> {
+    return this.#pool.destroy();
+  }
+
+  #watch(sending: Sending, stalled: AbortController): Timer {
+    let seen = -1;
+    return this.#clock.every(this.#idleMs, () => {
+      const stands = sending.running && sending.handedOver === seen;
+      seen = sending.handedOver;
+      if (!stands) return;
+      const reason = `it took no byte for ${this.#idleMs} ms`;
+      stalled.abort(new TransportError(reason, true));
+    });
+  }
+}
+
+/** One body on its way. */
+class Sending {
+  readonly body: AsyncGenerator<Uint8Array, void, void> | null;
+  readonly headers: Readonly<Record<string, string>>;
+  /** The error of the file itself, which a client may wrap or replace. */
+  sourceError: unknown;
+  /** False as long as nothing of the request was written; a request without a body cannot tell. */
+  started = false;
+  /** Between the first and the last byte. */
+  running = false;
+  /** Bytes of the file given to the socket so far. */
+  handedOver = 0;
+
+  constructor(form: FileForm | undefined, progress: Progress | undefined) {
+    if (form === undefined) {
+      this.body = null;
+      this.headers = {};
+      this.started = true;
+      return;
+    }
+    const frame = formFrame(form);
+    this.body = this.#chunks(form, frame, progress);
+    this.headers = {
+      "content-type": frame.contentType,
+      "content-length": String(frame.contentLength),
+    };
+  }
+
+  async *#chunks(
+    form: FileForm,
+    frame: FormFrame,
+    progress: Progress | undefined,
+  ): AsyncGenerator<Uint8Array, void, void> {
+    this.started = true;
+    this.running = true;
+    try {
+      yield frame.head;
+      for await (const chunk of sourceChunks(form.source)) {
+        yield chunk;
+        this.handedOver += chunk.length;
+        progress?.(this.handedOver);
+      }
+      yield frame.tail;
+    } catch (error) {
+      if (isCodedError(error)) this.sourceError = error;
+      throw error;
+    } finally {
+      this.running = false;
+    }
+  }
+}
+
+function flat(
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+): Readonly<Record<string, string>> {
+  const entries = Object.entries(headers).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, Array.isArray(value) ? value.join(", ") : value] as const],
+  );
+  return Object.fromEntries(entries);
+}

@@ -1,0 +1,69 @@
+import type { Content } from "../catalog/catalog.ts";
+import { notFound } from "../errors.ts";
+import type { DeletedFile, FileRequest } from "../file-manager.ts";
+import { contentKeyText } from "../storage/object-key.ts";
+import { withTimeLimit } from "../storage/time-limit.ts";
+import { type FileManagerParts, providerOf } from "./parts.ts";
+import { ownEffectOf, recordEffect } from "./write-effect.ts";
+
+/** Milliseconds for each step of removing a content that no file needs any more. */
+const STEP_LIMIT_MS = 30_000;
+
+/**
+ * Removes a file, and its content when no other file needs it. The file's row goes first: from then on
+ * the owner's file is gone, whatever happens. The content's row goes before the bytes, under the foreign
+ * key: a crash in between leaves bytes that nobody points at, and never a row that points at nothing.
+ * What then cannot be removed is logged with its name, and does not fail the call.
+ */
+export async function deleteFile(
+  parts: FileManagerParts,
+  request: FileRequest,
+  signal: AbortSignal,
+): Promise<DeletedFile> {
+  const { id } = request;
+  try {
+    const found = await parts.catalog.findFile(request, signal);
+    if (found === null) throw notFound(id);
+    const { content } = found;
+    await parts.lock.run(contentKeyText(content), signal, async () => {
+      signal.throwIfAborted();
+      // From here on not under the caller's signal: an abort may not leave half of it.
+      const isRemoved = await parts.catalog.removeFile(request, new AbortController().signal);
+      if (!isRemoved) throw notFound(id);
+      await removeContent(parts, content);
+    });
+    return { id, deleted: true };
+  } catch (error) {
+    recordEffect(error, ownEffectOf(error));
+    throw error;
+  }
+}
+
+async function removeContent(parts: FileManagerParts, content: Content): Promise<void> {
+  const { catalog, storage } = parts;
+  let isUnused = false;
+  await step(parts, `content ${content.id}`, async (signal) => {
+    isUnused = (await catalog.removeContent(content.id, signal)) === "removed";
+  });
+  if (!isUnused) return;
+  const { provider, providerFileId, storageKey } = content;
+  if (provider !== "none" && providerFileId !== null) {
+    await step(parts, `file ${providerFileId} at provider ${provider}`, (signal) =>
+      providerOf(parts, provider).remove(providerFileId, signal),
+    );
+  }
+  await step(parts, `object ${storageKey}`, (signal) => storage.remove(storageKey, signal));
+}
+
+async function step(
+  parts: FileManagerParts,
+  name: string,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const { clock, logger } = parts;
+  try {
+    await withTimeLimit({ clock, limitMs: STEP_LIMIT_MS }, work);
+  } catch (error) {
+    logger.error({ left: name, err: error }, "A deleted file left something behind");
+  }
+}

@@ -1,0 +1,229 @@
+import { randomUUID } from "node:crypto";
+import { CodedError } from "../../base/errors.ts";
+import { type Content, type FileEntry, storedFile } from "../catalog/catalog.ts";
+import type { StoredFile, UploadRequest } from "../file-manager.ts";
+import type { ProviderFile } from "../providers/provider.ts";
+import { type ContentKey, contentKeyText, objectKey } from "../storage/object-key.ts";
+import { type FileManagerParts, providerOf } from "./parts.ts";
+import { Undo } from "./undo.ts";
+import { ownEffectOf, recordEffect } from "./write-effect.ts";
+
+/** The part of an upload that is each path's own: how the bytes travel. */
+export interface ByteSender {
+  /** Stores the bytes as the object `storageKey`. */
+  readonly putObject: (storageKey: string, signal: AbortSignal) => Promise<void>;
+  /** Sends the bytes to the provider; null where there is none. */
+  readonly sendToProvider: ((signal: AbortSignal) => Promise<ProviderFile>) | null;
+  /** Both at once, or the object first. */
+  readonly concurrent: boolean;
+  /** Runs the sending when there is room for it. */
+  readonly admit: <T>(signal: AbortSignal, sending: () => Promise<T>) => Promise<T>;
+  /** Called when both are done; throws when the bytes were not those that were announced. */
+  readonly verify: () => Promise<void>;
+}
+
+/** One upload, its bytes known. */
+export interface Upload {
+  readonly request: UploadRequest;
+  readonly sha256: string;
+  readonly sender: ByteSender;
+  readonly signal: AbortSignal;
+}
+
+/** How often an upload starts over because the content it pointed at was removed in between. */
+const ATTEMPTS = 10;
+
+/**
+ * Stores an upload: object, provider file, content row, file row. Where the content is there already
+ * only the file row is added. When a step fails, the steps before it are taken back in reverse and the
+ * caller gets the step's own error.
+ */
+export async function storeUpload(parts: FileManagerParts, upload: Upload): Promise<StoredFile> {
+  const { provider, purpose } = upload.request;
+  const key: ContentKey = { sha256: upload.sha256, provider, purpose };
+  return parts.lock.run(contentKeyText(key), upload.signal, async () => {
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+      const file = await attemptUpload(parts, upload, key);
+      if (file !== null) return file;
+    }
+    throw new CodedError(
+      "FILES_BUSY",
+      `Other processes removed the same bytes ${ATTEMPTS} times while they were being stored. Try again in 1 s.`,
+      { status: 503, retryable: true, retryAfterSeconds: 1 },
+    );
+  });
+}
+
+/** Null when the content was removed before the file could point at it. */
+async function attemptUpload(
+  parts: FileManagerParts,
+  upload: Upload,
+  key: ContentKey,
+): Promise<StoredFile | null> {
+  const undo = new Undo(parts);
+  try {
+    const known = await parts.catalog.findContent(key, upload.signal);
+    const content = known ?? (await storeContent(parts, upload, key, undo));
+    const file = await addFile(parts, upload, content, undo);
+    if (file === null) await undo.run();
+    return file;
+  } catch (error) {
+    const undone = await undo.run();
+    recordEffect(error, undone === "complete" ? "absent" : "possible");
+    throw error;
+  }
+}
+
+async function storeContent(
+  parts: FileManagerParts,
+  upload: Upload,
+  key: ContentKey,
+  undo: Undo,
+): Promise<Content> {
+  const { catalog, clock } = parts;
+  const { request, signal } = upload;
+  const id = randomUUID();
+  const storageKey = objectKey(key, id);
+  const providerFile = await upload.sender.admit(signal, () =>
+    sendBytes(parts, upload, storageKey, undo),
+  );
+  const content: Content = {
+    ...key,
+    id,
+    storageKey,
+    providerFileId: providerFile?.id ?? null,
+    sizeBytes: request.source.sizeBytes,
+    mimeType: request.mimeType,
+    createdAt: new Date(clock.now()).toISOString(),
+  };
+  signal.throwIfAborted();
+  const write = new RowWrite();
+  undo.add(`content ${id}`, (each) => removeContentRow(catalog, id, write, each), true);
+  const winner = await write.run((each) => catalog.addContent(content, each));
+  // Another process stored the same bytes first: our own object and provider file are not needed.
+  if (winner.id !== id) await undo.run();
+  return winner;
+}
+
+async function sendBytes(
+  parts: FileManagerParts,
+  upload: Upload,
+  storageKey: string,
+  undo: Undo,
+): Promise<ProviderFile | null> {
+  const { sender, signal } = upload;
+  const stop = new AbortController();
+  const storing = AbortSignal.any([signal, stop.signal]);
+  undo.add(`object ${storageKey}`, async (each) => {
+    await parts.storage.remove(storageKey, each);
+    return undefined;
+  });
+  const failures: unknown[] = [];
+  const guarded = async <T>(work: Promise<T>): Promise<T | null> => {
+    try {
+      return await work;
+    } catch (error) {
+      failures.push(error);
+      stop.abort(error);
+      return null;
+    }
+  };
+  const stored = guarded(sender.putObject(storageKey, storing));
+  if (!sender.concurrent) await stored;
+  // Not stopped by a failed object: a provider that is cut off may keep a file whose id nobody knows.
+  const sent = failures.length > 0 ? null : guarded(sendToProvider(parts, upload, undo));
+  const [, providerFile] = await Promise.all([stored, sent]);
+  if (failures.length > 0) throw failures[0];
+  await sender.verify();
+  return providerFile;
+}
+
+async function sendToProvider(
+  parts: FileManagerParts,
+  upload: Upload,
+  undo: Undo,
+): Promise<ProviderFile | null> {
+  const { sender, signal, request } = upload;
+  const { provider: name } = request;
+  if (sender.sendToProvider === null || name === "none") return null;
+  try {
+    const file = await sender.sendToProvider(signal);
+    undo.add(`file ${file.id} at provider ${name}`, async (each) => {
+      await providerOf(parts, name).remove(file.id, each);
+      return undefined;
+    });
+    return file;
+  } catch (error) {
+    if (ownEffectOf(error) !== "absent") undo.mayHaveLeft(`a file at provider ${name}`, error);
+    throw error;
+  }
+}
+
+async function addFile(
+  parts: FileManagerParts,
+  upload: Upload,
+  content: Content,
+  undo: Undo,
+): Promise<StoredFile | null> {
+  const { catalog, clock } = parts;
+  const { request, signal } = upload;
+  const now = new Date(clock.now()).toISOString();
+  const { owner, name, purpose, provider, metadata } = request;
+  const id = randomUUID();
+  const entry: FileEntry = {
+    id,
+    owner,
+    contentId: content.id,
+    name,
+    purpose,
+    provider,
+    metadata,
+    createdAt: now,
+    accessedAt: now,
+  };
+  signal.throwIfAborted();
+  const write = new RowWrite();
+  undo.add(`file ${id}`, async (each) => {
+    const isRemoved = await catalog.removeFile({ owner, id }, each);
+    if (!isRemoved) write.expectKnown();
+    return undefined;
+  });
+  const isAdded = await write.run((each) => catalog.addFile(entry, each));
+  return isAdded ? storedFile(entry, content) : null;
+}
+
+async function removeContentRow(
+  catalog: FileManagerParts["catalog"],
+  id: string,
+  write: RowWrite,
+  signal: AbortSignal,
+): Promise<"keep" | undefined> {
+  const removal = await catalog.removeContent(id, signal);
+  if (removal === "absent") write.expectKnown();
+  // Another process has pointed a file at our row already.
+  return removal === "in-use" ? "keep" : undefined;
+}
+
+/**
+ * The writing of one row, whose own time limit bounds it: a caller who gives up may not cut it off,
+ * because a row could then still appear after it was taken back.
+ */
+class RowWrite {
+  #isKnown = false;
+
+  async run<T>(write: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    try {
+      const written = await write(new AbortController().signal);
+      this.#isKnown = true;
+      return written;
+    } catch (error) {
+      this.#isKnown = ownEffectOf(error) === "absent";
+      throw error;
+    }
+  }
+
+  /** The row is not there; throws when it may yet come, because the answer to its writing was lost. */
+  expectKnown(): void {
+    if (!this.#isKnown) throw new Error("It is not known whether the row will still be written.");
+  }
+}
