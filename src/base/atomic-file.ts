@@ -1,17 +1,48 @@
 import { randomUUID } from "node:crypto";
-import { open, rename, rm, stat } from "node:fs/promises";
+import { mkdir, open, readFile, rename, rm, unlink } from "node:fs/promises";
+import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { type Clock, sleep } from "./clock.ts";
 import { CodedError, codeOf } from "./errors.ts";
 
+/** Only the user that runs the process may read what is kept in a data folder. */
+export const fileMode = 0o600;
+const folderMode = 0o700;
+
+/** Creates the folder where it is missing, for its owner only. */
+export async function makeFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: folderMode });
+}
+
+/** The text of a file, or null when there is none. */
+export async function readIfThere(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return null;
+    throw error;
+  }
+}
+
+/** Makes a new or renamed entry of a folder survive a power cut, where the system can do that. */
+export async function syncFolder(folder: string): Promise<void> {
+  try {
+    const handle = await open(folder, "r");
+    await handle.sync().finally(() => handle.close());
+  } catch (error) {
+    // Windows and some network file systems cannot sync a folder; a folder that is gone is an error.
+    if (codeOf(error) === "ENOENT") throw error;
+  }
+}
+
 /**
- * Replaces a file's text so that a reader, and the next start after a crash, sees the old text or the
- * new one and nothing between: written beside it, synced, renamed. Mode 0600 unless said otherwise.
+ * Replaces a file's text so that a reader, and the next start after a crash at any moment, sees the old
+ * text or the new one and nothing between: written beside it, synced, renamed. Mode 0600.
  */
-export async function replaceFile(path: string, text: string, mode = 0o600): Promise<void> {
+export async function replaceFile(path: string, text: string): Promise<void> {
   const beside = `${path}.${randomUUID()}.tmp`;
   try {
-    const file = await open(beside, "wx", mode);
+    const file = await open(beside, "wx", fileMode);
     try {
       await file.writeFile(text);
       await file.sync();
@@ -26,65 +57,71 @@ export async function replaceFile(path: string, text: string, mode = 0o600): Pro
   await syncFolder(dirname(path));
 }
 
-/** Makes a rename survive a power cut; some systems do not allow it for folders, which is no error. */
-async function syncFolder(folder: string): Promise<void> {
-  try {
-    const handle = await open(folder, "r");
-    await handle.sync().finally(() => handle.close());
-  } catch {
-    // Windows and some network file systems cannot sync a folder.
-  }
-}
-
-/** Waits and limits of {@link withFileLock}. */
-export interface FileLockOptions {
-  /** How long to wait for another holder, in milliseconds; default 5,000. */
-  readonly waitMs?: number;
-  /** A lock older than this was left behind by a crash and is taken over; default 10,000 ms. */
-  readonly staleMs?: number;
-}
+/** How long to wait for a lock, in milliseconds, and how long between two looks. */
+const lockWaitMs = 3000;
+const lockPauseMs = 20;
 
 /**
- * Runs `work` while no other process does so under the same `<path>.lock`. Meant for work of a few
- * milliseconds. Throws `BASE_LOCKED` when the lock cannot be had in time.
+ * Runs `work` while holding `<path>.lock`. Meant for work of a few milliseconds. A lock whose process on
+ * this host is dead is taken over. Throws `BASE_LOCKED` when somebody holds it for longer than 3 s.
  */
 export async function withFileLock<T>(
   path: string,
   clock: Clock,
   work: () => Promise<T>,
-  options: FileLockOptions = {},
 ): Promise<T> {
-  const { waitMs = 5000, staleMs = 10_000 } = options;
   const lock = `${path}.lock`;
-  const deadlineMs = clock.monotonicMs() + waitMs;
-  while (!(await tryLock(lock, clock, staleMs))) {
-    if (clock.monotonicMs() >= deadlineMs) {
-      throw new CodedError(
-        "BASE_LOCKED",
-        `Another process has held ${lock} for ${waitMs} ms. If none of ours is running, remove that file.`,
-        { retryable: true, status: 503 },
-      );
-    }
-    await sleep(clock, 20);
+  const owner = `${hostname()} ${process.pid}`;
+  const endMs = clock.monotonicMs() + lockWaitMs;
+  while (!(await take(lock, owner))) {
+    if (clock.monotonicMs() >= endMs) throw lockedError(lock);
+    await clearIfDead(lock);
+    await sleep(clock, lockPauseMs);
   }
   try {
     return await work();
   } finally {
-    await rm(lock, { force: true });
+    await unlink(lock).catch(() => undefined);
   }
 }
 
-async function tryLock(lock: string, clock: Clock, staleMs: number): Promise<boolean> {
+async function take(lock: string, owner: string): Promise<boolean> {
   try {
-    await (await open(lock, "wx", 0o600)).close();
+    const handle = await open(lock, "wx", fileMode);
+    await handle.writeFile(owner).finally(() => handle.close());
     return true;
   } catch (error) {
-    if (codeOf(error) !== "EEXIST") throw error;
-    const age = await stat(lock).then(
-      (stats) => clock.now() - stats.mtimeMs,
-      () => 0,
-    );
-    if (age > staleMs) await rm(lock, { force: true });
-    return false;
+    if (codeOf(error) === "EEXIST") return false;
+    throw error;
   }
 }
+
+async function clearIfDead(lock: string): Promise<void> {
+  const owner = await readIfThere(lock);
+  const [host, pid] = owner?.split(" ") ?? [];
+  if (owner === null || host !== hostname() || pid === undefined || isAlive(Number(pid))) return;
+  // Moved away first: whoever else judged it dead at the same time then finds nothing to remove.
+  const aside = `${lock}.dead-${process.pid}`;
+  try {
+    await rename(lock, aside);
+    await unlink(aside);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return codeOf(error) !== "ESRCH";
+  }
+}
+
+const lockedError = (lock: string): CodedError =>
+  new CodedError(
+    "BASE_LOCKED",
+    `Another process has held ${lock} for longer than ${lockWaitMs} ms. Remove the file if that process is gone.`,
+    { retryable: true, status: 503, retryAfterSeconds: 1, details: { lock } },
+  );

@@ -1,0 +1,433 @@
+import { describe, expect, it } from "vitest";
+import { defaultPolicy, parsePolicy } from "../../src/guard/policy.ts";
+import { MemoryJournal } from "../../src/migration/journal.ts";
+import { anOperation, calm, healthyFor, type Watching, watching } from "./support.ts";
+
+const only = (...rules: string[]): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.keys(defaultPolicy)
+      .filter((rule) => rule !== "engine")
+      .map((rule) => [rule, { enabled: rules.includes(rule) }]),
+  );
+const withRule = (rule: string, settings: object): Record<string, unknown> => ({
+  ...only(rule),
+  [rule]: settings,
+});
+
+describe("the timeout rule", () => {
+  const late = (w: Watching, count: number, fallback?: "succeeded"): void => {
+    for (let n = 0; n < count; n += 1) {
+      w.see({ path: "candidate", kind: "timed-out", ...(fallback ? { fallback } : {}) });
+    }
+  };
+
+  it("trips on timeouts alone", () => {
+    const w = watching(only("timeoutRate"), { operation: anOperation({ deadlineMs: 1000 }) });
+    healthyFor(w, 120);
+    late(w, 6);
+    expect(w.operation.latch.record?.by.name).toBe("timeout-rate");
+  });
+
+  it("trips at a share of timeouts that the error rule still allows", () => {
+    const w = watching(only("timeoutRate", "errorRate"), {
+      operation: anOperation({ deadlineMs: 1000 }),
+    });
+    healthyFor(w, 300, 90, 10);
+    for (let n = 0; n < 5000 && !w.operation.latch.tripped; n += 1) {
+      w.see({ path: "legacy" });
+      w.see({ path: "candidate", kind: n % 25 === 0 ? "timed-out" : "succeeded" });
+      if (n % 10 === 0) w.clock.advance(1000);
+    }
+    expect(w.operation.latch.record?.by.name).toBe("timeout-rate");
+  });
+
+  it("does not blame the candidate when legacy takes as long", () => {
+    const w = watching(only("timeoutRate"), { operation: anOperation({ deadlineMs: 1000 }) });
+    healthyFor(w, 120);
+    for (let second = 0; second < 60; second += 1) {
+      for (let n = 0; n < 99; n += 1) w.see({ path: "legacy", ms: 4000 });
+      late(w, 1);
+      w.clock.advance(1000);
+    }
+    expect(w.operation.latch.tripped).toBe(false);
+  });
+
+  it("does nothing when it is switched off", () => {
+    const w = watching(only(), { operation: anOperation({ deadlineMs: 1000 }) });
+    healthyFor(w, 120);
+    late(w, 100);
+    expect(w.operation.latch.tripped).toBe(false);
+  });
+});
+
+describe("the new-exception rule", () => {
+  const boom = (code: string): Error => Object.assign(new Error("boom 17"), { code });
+  const fail = (
+    w: Watching,
+    error: unknown,
+    key: string,
+    source: "served" | "shadow" = "served",
+  ): void =>
+    w.see({
+      path: "candidate",
+      kind: "failed",
+      key,
+      error,
+      source,
+      ...(source === "served" ? { fallback: "succeeded" as const } : {}),
+    });
+
+  it("holds at the first exception that legacy never threw, and trips at the third from two keys", () => {
+    const w = watching(only("newException"));
+    healthyFor(w, 10);
+    fail(w, boom("ENEW"), "a");
+    expect(w.verdict("new-exception")).toMatchObject({ kind: "suspect", action: "hold" });
+    fail(w, boom("ENEW"), "a");
+    expect(w.operation.latch.tripped).toBe(false);
+    fail(w, boom("ENEW"), "b");
+    expect(w.operation.latch.record?.by.name).toBe("new-exception");
+    expect(w.operation.latch.record?.reason).toContain("ENEW");
+  });
+
+  it("does not trip on one key alone, nor on what is spread over more than ten minutes", () => {
+    const w = watching(only("newException"));
+    healthyFor(w, 10);
+    for (let n = 0; n < 20; n += 1) fail(w, boom("EONE"), "a");
+    for (let n = 0; n < 6; n += 1) {
+      fail(w, boom("ESLOW"), `k${n}`);
+      w.clock.advance(301_000);
+    }
+    expect(w.operation.latch.tripped).toBe(false);
+  });
+
+  it("knows what legacy threw, what the candidate threw in the shadow, and what is allowed", () => {
+    const w = watching(withRule("newException", { allowed: ["EALLOWED"] }));
+    healthyFor(w, 10);
+    w.see({ path: "legacy", kind: "failed", error: boom("ELEGACY") });
+    const rehearsed = boom("EREHEARSED");
+    fail(w, rehearsed, "s", "shadow");
+    for (let n = 0; n < 10; n += 1) {
+      fail(w, boom("ELEGACY"), `k${n}`);
+      fail(w, boom("EALLOWED"), `k${n}`);
+      fail(w, rehearsed, `k${n}`);
+    }
+    expect(w.verdict("new-exception").kind).toBe("inconclusive");
+    expect(w.operation.latch.tripped).toBe(false);
+  });
+
+  it("cannot trip before legacy was seen often enough to say never", () => {
+    const w = watching(only("newException"));
+    healthyFor(w, 1, 50, 1);
+    for (let n = 0; n < 10; n += 1) fail(w, boom("ENEW"), `k${n}`);
+    expect(w.operation.latch.tripped).toBe(false);
+    expect(w.verdict("new-exception").kind).toBe("suspect");
+  });
+
+  it("does nothing when it is switched off", () => {
+    const w = watching(only());
+    healthyFor(w, 10);
+    for (let n = 0; n < 10; n += 1) fail(w, boom("ENEW"), `k${n}`);
+    expect(w.operation.latch.tripped).toBe(false);
+  });
+
+  it("keeps no message in its evidence: it may hold contents", () => {
+    const w = watching(only("newException"));
+    healthyFor(w, 10);
+    for (let n = 0; n < 4; n += 1) fail(w, new Error("no such user ada@example.org"), `k${n}`);
+    expect(w.operation.latch.tripped).toBe(true);
+    expect(JSON.stringify(w.operation.latch.record)).not.toContain("ada");
+  });
+});
+
+describe("the latency rule", () => {
+  const run = (
+    w: Watching,
+    candidateMs: (n: number) => number,
+    legacyMs: (n: number) => number,
+  ): void => {
+    for (let n = 0; n < 400 && !w.operation.latch.tripped; n += 1) {
+      for (let l = 0; l < 9; l += 1) w.see({ path: "legacy", ms: legacyMs(n * 9 + l) });
+      w.see({ path: "candidate", ms: candidateMs(n) });
+      w.clock.advance(1000);
+    }
+  };
+  const usual = (n: number): number => 10 + (n % 20);
+
+  it("trips when the candidate is slower than legacy's slowest calls of the minutes before", () => {
+    const w = watching(only("latency"));
+    run(w, usual, usual);
+    expect(w.operation.latch.tripped).toBe(false);
+    expect(w.verdict("latency").kind).toBe("healthy");
+    run(w, (n) => usual(n) * 3, usual);
+    expect(w.operation.latch.record?.by.name).toBe("latency");
+  });
+
+  it("counts a call that its caller gave up after too long without an answer", () => {
+    const w = watching(only("latency"));
+    run(w, usual, usual);
+    for (let n = 0; n < 20; n += 1) w.see({ path: "candidate", kind: "aborted", ms: 5000 });
+    expect(w.operation.latch.tripped).toBe(true);
+    const patient = watching(only("latency"));
+    run(patient, usual, usual);
+    for (let n = 0; n < 20; n += 1) patient.see({ path: "candidate", kind: "aborted", ms: 5 });
+    for (let n = 0; n < 20; n += 1)
+      patient.see({ path: "candidate", kind: "aborted", ms: 5000, firstByteMs: 9 });
+    expect(patient.operation.latch.tripped).toBe(false);
+  });
+
+  it("takes an early abort for no evidence at all: it cannot hide slow calls", () => {
+    const w = watching(only("latency"));
+    run(w, usual, usual);
+    for (let n = 0; n < 20; n += 1) {
+      for (let a = 0; a < 50; a += 1) w.see({ path: "candidate", kind: "aborted", ms: 1 });
+      w.see({ path: "candidate", ms: 5000 });
+    }
+    expect(w.operation.latch.tripped).toBe(true);
+  });
+
+  it("does not trip when both paths become slower", () => {
+    const w = watching(only("latency"));
+    run(w, usual, usual);
+    run(
+      w,
+      (n) => usual(n) * 3,
+      (n) => usual(n) * 3,
+    );
+    expect(w.operation.latch.tripped).toBe(false);
+  });
+
+  it("does nothing when it is switched off", () => {
+    const w = watching(only());
+    run(w, usual, usual);
+    run(w, (n) => usual(n) * 30, usual);
+    expect(w.operation.latch.tripped).toBe(false);
+  });
+});
+
+describe("the mismatch rule", () => {
+  const compare = (w: Watching, count: number, result: "same" | "different"): void => {
+    for (let n = 0; n < count; n += 1) {
+      w.guard.observeComparison({ operation: "test.read", result, key: `k${n}` });
+    }
+    w.clock.advance(1000);
+  };
+
+  it("holds the rollout on mismatches, and never rolls back unless it is told to", () => {
+    const w = watching(only("mismatch"));
+    compare(w, 500, "same");
+    expect(w.verdict("mismatch").kind).toBe("healthy");
+    compare(w, 20, "different");
+    expect(w.verdict("mismatch")).toMatchObject({ kind: "breached", action: "hold" });
+    expect(w.guard.overall("test.read")).toMatchObject({ kind: "suspect", action: "hold" });
+    expect(w.operation.latch.tripped).toBe(false);
+    expect(w.guard.mayShadow("test.read")).toBe(true);
+  });
+
+  it("stops the shadow, or rolls back, by policy", () => {
+    const stop = watching(withRule("mismatch", { action: "stop-shadow" }));
+    compare(stop, 20, "different");
+    expect(stop.guard.mayShadow("test.read")).toBe(false);
+    const back = watching(withRule("mismatch", { action: "rollback" }));
+    compare(back, 20, "different");
+    expect(back.operation.latch.record?.by.name).toBe("mismatch");
+  });
+
+  it("says nothing, and stands in nobody's way, while nothing is compared", () => {
+    expect(watching().verdict("mismatch").applies).toBe(false);
+  });
+
+  it("does nothing when it is switched off", () => {
+    const w = watching(only());
+    compare(w, 100, "different");
+    expect(w.guard.overall("test.read").rule).toBe("overall");
+  });
+});
+
+describe("shadow failures", () => {
+  const fail = (w: Watching): void => {
+    healthyFor(w, 60);
+    for (let n = 0; n < 100; n += 1) w.see({ path: "candidate", kind: "failed", source: "shadow" });
+    w.clock.advance(2000);
+  };
+
+  it("hold the rollout, and never roll back", () => {
+    const w = watching();
+    fail(w);
+    expect(w.operation.latch.tripped).toBe(false);
+    expect(w.verdict("shadow-error-rate")).toMatchObject({ kind: "breached", action: "hold" });
+    expect(w.verdict("error-rate").samples).toBe(60);
+  });
+
+  it("may stop the shadow, and do nothing when the rule is switched off", () => {
+    const stop = watching(withRule("shadowErrorRate", { action: "stop-shadow" }));
+    fail(stop);
+    expect(stop.guard.mayShadow("test.read")).toBe(false);
+    const off = watching({ shadowErrorRate: { enabled: false } });
+    fail(off);
+    expect(off.guard.overall("test.read").kind).not.toBe("suspect");
+  });
+});
+
+describe("the fatal rule", () => {
+  it("trips at the first error that is marked", () => {
+    for (const error of [
+      Object.assign(new Error("x"), { code: "ERR_WORKER_OUT_OF_MEMORY" }),
+      Object.assign(new Error("x"), { dataLoss: true }),
+    ]) {
+      const w = watching(only("fatal"));
+      w.see({ path: "candidate", kind: "failed", error });
+      expect(w.operation.latch.record?.by.name).toBe("fatal");
+    }
+  });
+
+  it("holds when legacy failed the call too, stops the shadow when it came there, and can be off", () => {
+    const error = Object.assign(new Error("x"), { dataLoss: true });
+    const shared = watching(only("fatal"));
+    shared.see({ path: "candidate", kind: "failed", error, fallback: "failed" });
+    expect(shared.verdict("fatal")).toMatchObject({ kind: "suspect", action: "hold" });
+    const shadow = watching(only("fatal"));
+    shadow.see({ path: "candidate", kind: "failed", error, source: "shadow" });
+    shadow.clock.advance(1000);
+    expect(shadow.operation.latch.tripped).toBe(false);
+    expect(shadow.guard.mayShadow("test.read")).toBe(false);
+    const off = watching(only());
+    off.see({ path: "candidate", kind: "failed", error });
+    expect(off.operation.latch.tripped).toBe(false);
+  });
+});
+
+describe("the exposure budget", () => {
+  const harm = (w: Watching, count: number): void => {
+    for (let n = 0; n < count; n += 1) w.see({ path: "candidate", kind: "failed" });
+    w.clock.advance(1000);
+  };
+  const policy = withRule("exposureBudget", { harmedCallsPerDay: 20 });
+
+  it("is spent by harmed calls, is journalled, and comes back only by a person", async () => {
+    const journal = new MemoryJournal();
+    const w = watching(policy, { journal });
+    harm(w, 40);
+    expect(w.operation.budgetSpent).toBe(true);
+    expect(w.operation.latch.tripped).toBe(false);
+    expect(w.verdict("exposure-budget")).toMatchObject({ kind: "breached", action: "hold" });
+    w.clock.advance(30 * 3_600_000);
+    expect(w.operation.budgetSpent).toBe(true);
+    expect(await journal.read()).toEqual([
+      expect.objectContaining({
+        to: "budget-spent",
+        actor: { type: "rule", name: "exposure-budget" },
+      }),
+    ]);
+    await w.guard.grantBudget("test.read", "ada", "looked at it");
+    expect(w.operation.budgetSpent).toBe(false);
+    expect(w.verdict("exposure-budget").kind).not.toBe("breached");
+  });
+
+  it("stays spent over a restart", async () => {
+    const journal = new MemoryJournal();
+    harm(watching(policy, { journal }), 40);
+    const again = watching(policy, { journal });
+    await Promise.resolve();
+    await Promise.resolve();
+    expect(again.operation.budgetSpent).toBe(true);
+  });
+
+  it("is not spent by calls that legacy answered or failed too, nor by what legacy fails anyway", () => {
+    const w = watching(policy);
+    for (let n = 0; n < 200; n += 1) {
+      w.see({ path: "candidate", kind: "failed", fallback: "succeeded" });
+      w.see({ path: "candidate", kind: "failed", fallback: "failed" });
+    }
+    for (let n = 0; n < 20_000; n += 1) {
+      w.see({ path: n % 2 ? "candidate" : "legacy", kind: n % 200 < 2 ? "failed" : "succeeded" });
+    }
+    w.clock.advance(1000);
+    expect(w.operation.budgetSpent).toBe(false);
+  });
+
+  it("does nothing when it is switched off", () => {
+    const w = watching(only());
+    harm(w, 1000);
+    expect(w.operation.budgetSpent).toBe(false);
+  });
+});
+
+describe("the memory rule", () => {
+  const at = (ratio: number) => ({ ...calm, ratio, usedBytes: ratio * calm.limitBytes });
+  const cost = (legacy: number, candidate: number) =>
+    anOperation({ cost: () => ({ legacy, candidate }) });
+
+  it("sheds shadows, then holds, and lets go only after a long calm", () => {
+    const w = watching(only("memory"));
+    w.memory = at(0.82);
+    w.clock.advance(6000);
+    expect(w.guard.backPressure).toEqual({ shedShadows: true, hold: false });
+    expect(w.guard.mayShadow("test.read")).toBe(false);
+    w.memory = at(0.87);
+    w.clock.advance(6000);
+    expect(w.guard.backPressure).toEqual({ shedShadows: true, hold: true });
+    w.memory = at(0.75);
+    w.clock.advance(120_000);
+    expect(w.guard.backPressure.hold).toBe(true);
+    w.memory = at(0.5);
+    w.clock.advance(59_000);
+    expect(w.guard.backPressure.hold).toBe(true);
+    w.clock.advance(2000);
+    expect(w.guard.backPressure).toEqual({ shedShadows: false, hold: false });
+  });
+
+  it("does not roll back onto a heavier legacy, however full the memory", () => {
+    const w = watching(only("memory"), { operation: cost(40, 1) });
+    w.see({ path: "candidate" });
+    w.memory = at(0.99);
+    w.clock.advance(60_000);
+    expect(w.operation.latch.tripped).toBe(false);
+    expect(w.verdict("memory")).toMatchObject({ kind: "suspect", action: "hold", page: true });
+  });
+
+  it("rolls back where legacy is cheaper for each call", () => {
+    const w = watching(only("memory"), { operation: cost(1, 40) });
+    w.see({ path: "candidate" });
+    w.memory = at(0.95);
+    w.clock.advance(3000);
+    expect(w.operation.latch.record?.by.name).toBe("memory");
+  });
+
+  it("rolls back where the candidate holds the growth, also onto a heavier legacy", () => {
+    const w = watching(only("memory"), { operation: cost(40, 1) });
+    w.clock.advance(1000);
+    w.operation.load.candidate.bytes = 0.7 * calm.limitBytes;
+    w.memory = at(0.95);
+    w.clock.advance(3000);
+    expect(w.operation.latch.record?.by.name).toBe("memory");
+  });
+
+  it("holds when candidate calls hold too much, and does nothing when it is switched off", () => {
+    const w = watching(withRule("memory", { inFlightBytesMax: 1000 }), { operation: cost(40, 1) });
+    w.operation.load.candidate.bytes = 1001;
+    w.clock.advance(1000);
+    expect(w.verdict("memory")).toMatchObject({ kind: "suspect", action: "hold", limit: 1000 });
+    const off = watching(only(), { operation: cost(1, 40) });
+    off.see({ path: "candidate" });
+    off.memory = at(0.99);
+    off.clock.advance(60_000);
+    expect(off.operation.latch.tripped).toBe(false);
+    expect(off.guard.backPressure).toEqual({ shedShadows: false, hold: false });
+  });
+});
+
+describe("the policy", () => {
+  it("names every wrong field and every unknown one", () => {
+    const wrong = { errorRate: { increase: 5 }, latancy: {}, memory: { hold: { ratio: 0.1 } } };
+    expect(() => parsePolicy(wrong)).toThrow(
+      expect.objectContaining({
+        code: "GUARD_INVALID_POLICY",
+        message: expect.stringMatching(/errorRate\.increase.*latancy/s),
+      }),
+    );
+    expect(() => parsePolicy({ memory: { hold: { ratio: 0.1 } } })).toThrow(/ratios must rise/);
+    expect(() => parsePolicy({ shadowErrorRate: { action: "rollback" } })).toThrow(
+      /shadowErrorRate/,
+    );
+  });
+});
