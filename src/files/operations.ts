@@ -17,7 +17,7 @@ import { effectOf } from "./saga/write-effect.ts";
 import { ignoredDifferences } from "./sameness.ts";
 
 /** Declares one operation to the facade, as `Changeover.migrate` does. */
-export type Migrate = <I, O>(definition: OperationDefinition<I, O>) => MigratedFunction<I, O>;
+type Migrate = <I, O>(definition: OperationDefinition<I, O>) => MigratedFunction<I, O>;
 
 /** What {@link migrateFiles} needs. */
 export interface FileMigration {

@@ -17,7 +17,7 @@ import {
 } from "./rows.ts";
 
 /** The largest page of a list. */
-export const PAGE_MAX = 100;
+const PAGE_MAX = 100;
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 /** The column list that decides whether two contents are the same. */

@@ -29,7 +29,7 @@ import { resolveRange } from "../storage/byte-range.ts";
 import { type SupabaseAccess, SupabaseConnection } from "../storage/supabase-connection.ts";
 
 /** Where reading a file into memory ends: Node refuses files of 2 GiB (`ERR_FS_FILE_TOO_LARGE`). */
-export const LEGACY_MAX_BYTES: number = 2 ** 31 - 1;
+const LEGACY_MAX_BYTES = 2 ** 31 - 1;
 
 /**
  * The path people are moving away from, kept as it was: the whole file in memory, one request after

@@ -9,7 +9,7 @@ import { Undo } from "./undo.ts";
 import { ownEffectOf, recordEffect } from "./write-effect.ts";
 
 /** The part of an upload that is each path's own: how the bytes travel. */
-export interface ByteSender {
+interface ByteSender {
   /** Stores the bytes as the object `storageKey`. */
   readonly putObject: (storageKey: string, signal: AbortSignal) => Promise<void>;
   /** Sends the bytes to the provider; null where there is none. */

@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import type { ByteRange } from "../file-manager.ts";
 
 /** Bytes on their way to storage: all at once, or chunk by chunk in the order of the file. */
-export type ObjectBody = Buffer | AsyncIterable<Uint8Array>;
+type ObjectBody = Buffer | AsyncIterable<Uint8Array>;
 
 /** An object to store. */
 export interface NewObject {

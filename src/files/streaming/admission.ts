@@ -19,14 +19,6 @@ export class Admission {
     this.#options = options;
   }
 
-  get running(): number {
-    return this.#limit.activeCount;
-  }
-
-  get waiting(): number {
-    return this.#limit.pendingCount;
-  }
-
   /**
    * Runs `work` when it is its turn. An abort during the wait rejects at once with the signal's reason,
    * and the work is never started; running work has to watch the signal itself.

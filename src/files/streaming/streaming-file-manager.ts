@@ -59,12 +59,6 @@ export class StreamingFileManager implements FileManager {
     this.#hashes = new SourceHashes(hashesMax);
   }
 
-  /** Uploads on their way, and waiting for their turn. */
-  get load(): { readonly running: number; readonly waiting: number } {
-    const { running, waiting } = this.#sending;
-    return { running, waiting: waiting + this.#hashing.waiting };
-  }
-
   upload(request: UploadRequest, call: Call): Promise<StoredFile> {
     const { signal } = call;
     return withEffect(async () => {
