@@ -11,7 +11,6 @@ create table contents (
   storage_key text not null,
   provider_file_id text,
   size_bytes bigint not null check (size_bytes >= 0),
-  mime_type text not null,
   created_at timestamptz not null,
   unique (sha256, provider, purpose)
 );
@@ -24,6 +23,7 @@ create table files (
   name text not null,
   purpose text not null,
   provider text not null check (provider in ('kimi', 'glm', 'none')),
+  mime_type text not null,
   metadata jsonb not null default '{}',
   created_at timestamptz not null,
   accessed_at timestamptz not null

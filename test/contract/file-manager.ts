@@ -180,6 +180,17 @@ export function fileManagerContract(name: string, make: () => ContractSubject): 
         expectSame(await bench.download(mine), bench.bytes("mine", 50));
       });
 
+      it("also where they store the same bytes: each keeps the name and the type they gave", async () => {
+        const bytes = bench.bytes("shared", 60);
+        const mine = await bench.upload(bytes, { name: "mine.txt", mimeType: "text/plain" });
+        const owner = randomUUID();
+        const theirs = { owner, name: "theirs.bin", mimeType: "application/x-theirs" };
+        const file = await bench.upload(bytes, theirs);
+        expect(await bench.manager.info({ owner, id: file.id }, callOf())).toMatchObject(theirs);
+        const again = await bench.manager.info({ owner: mine.owner, id: mine.id }, callOf());
+        expect(again).toMatchObject({ name: "mine.txt", mimeType: "text/plain" });
+      });
+
       it.each(["not-a-uuid", "'; drop table files; --", ""])(
         "and takes %j for a file that is not there",
         async (id) => {

@@ -3,7 +3,7 @@ import { silentLogger } from "../../src/base/logger.ts";
 import { ManualClock } from "../../src/base/manual-clock.ts";
 import { type Breach, Guard, type VerdictChange } from "../../src/guard/guard.ts";
 import type { MemoryReading } from "../../src/guard/memory/memory-sampler.ts";
-import { parsePolicy } from "../../src/guard/policy.ts";
+import { defaultPolicy, parsePolicy } from "../../src/guard/policy.ts";
 import type { RuleName, Verdict } from "../../src/guard/verdict.ts";
 import { ActiveCall, type Path } from "../../src/migration/call.ts";
 import type { Journal } from "../../src/migration/journal.ts";
@@ -150,3 +150,16 @@ export function healthyFor(w: Watching, seconds: number, legacy = 99, candidate 
     w.clock.advance(1000);
   }
 }
+
+/** A policy with only these rules switched on. */
+export const only = (...rules: string[]): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.keys(defaultPolicy)
+      .filter((rule) => rule !== "engine")
+      .map((rule) => [rule, { enabled: rules.includes(rule) }]),
+  );
+/** A policy with one rule, with these settings. */
+export const withRule = (rule: string, settings: object): Record<string, unknown> => ({
+  ...only(rule),
+  [rule]: settings,
+});

@@ -203,7 +203,6 @@ describe("a sandbox that is started again", () => {
       purpose: "none",
       storage_key: "k",
       size_bytes: 5,
-      mime_type: "text/plain",
       created_at: now,
     });
     await client.storage.from(bucket).upload("kept.txt", Buffer.from("hello"));

@@ -16,7 +16,6 @@ function newContent(change: Record<string, unknown> = {}) {
     purpose: "file-extract",
     storage_key: "contents/aa",
     size_bytes: 42,
-    mime_type: "text/plain",
     created_at: new Date().toISOString(),
     ...change,
   };
@@ -48,6 +47,7 @@ describe("the tables of the embedded backend", () => {
       name: "report.txt",
       purpose: "file-extract",
       provider: "kimi",
+      mime_type: "text/plain",
       metadata: { tags: ["a", "b"], nested: { deep: null } },
       created_at: content.created_at,
       accessed_at: content.created_at,
@@ -66,7 +66,7 @@ describe("the tables of the embedded backend", () => {
     const { data } = await client.from("contents").insert(newContent()).select("id").single();
     const created_at = new Date().toISOString();
     const file = { owner: "m", content_id: data?.id, name: "n", purpose: "p", provider: "none" };
-    const row = { ...file, created_at, accessed_at: created_at };
+    const row = { ...file, mime_type: "a/b", created_at, accessed_at: created_at };
     const inserted = await client.from("files").insert(row).select("metadata").single();
     expect(inserted.data).toEqual({ metadata: {} });
   });
@@ -109,7 +109,8 @@ describe("the tables of the embedded backend", () => {
     );
     const now = new Date().toISOString();
     const orphan = { owner: "a", content_id: randomUUID(), name: "n", purpose: "p" };
-    const row = { ...orphan, provider: "none", created_at: now, accessed_at: now };
+    const dates = { created_at: now, accessed_at: now };
+    const row = { ...orphan, provider: "none", mime_type: "a/b", ...dates };
     const refused = await client.from("files").insert(row);
     expect([refused.status, refused.error?.code]).toEqual([409, "23503"]);
   });

@@ -1,8 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { downloadRange, namesTag, wantedRange } from "../../src/server/files/byte-range.ts";
-import { attachment } from "../../src/server/files/content-headers.ts";
 import { declaredSha256, reprDigest } from "../../src/server/files/digest.ts";
+import {
+  downloadRange,
+  namesTag,
+  wantedRange,
+} from "../../src/server/files/download/byte-range.ts";
+import { attachment } from "../../src/server/files/download/content-headers.ts";
 
 describe("a Content-Disposition", () => {
   it("is printable ASCII for every name, cannot be broken out of, and carries the exact name", () => {

@@ -14,7 +14,6 @@ export interface Content extends ContentKey {
   readonly storageKey: string;
   readonly providerFileId: string | null;
   readonly sizeBytes: number;
-  readonly mimeType: string;
   /** ISO 8601 with milliseconds, UTC. */
   readonly createdAt: string;
 }
@@ -28,6 +27,8 @@ export interface FileEntry {
   readonly name: string;
   readonly purpose: string;
   readonly provider: ProviderName;
+  /** The owner's own: whoever stored the same bytes before may have called them something else. */
+  readonly mimeType: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly createdAt: string;
   readonly accessedAt: string;
@@ -67,8 +68,8 @@ export interface Catalog {
 
 /** What an owner sees of an entry and its content. */
 export function storedFile(entry: FileEntry, content: Content): StoredFile {
-  const { id, owner, name, purpose, provider, metadata, createdAt, accessedAt } = entry;
-  const { sizeBytes, mimeType, sha256, providerFileId } = content;
+  const { id, owner, name, purpose, provider, mimeType, metadata, createdAt, accessedAt } = entry;
+  const { sizeBytes, sha256, providerFileId } = content;
   return {
     id,
     owner,

@@ -10,7 +10,6 @@ export interface ContentRow {
   readonly storage_key: string;
   readonly provider_file_id: string | null;
   readonly size_bytes: number;
-  readonly mime_type: string;
   readonly created_at: string;
 }
 
@@ -22,6 +21,7 @@ export interface FileRow {
   readonly name: string;
   readonly purpose: string;
   readonly provider: ProviderName;
+  readonly mime_type: string;
   readonly metadata: Readonly<Record<string, string>> | null;
   readonly created_at: string;
   readonly accessed_at: string;
@@ -45,7 +45,6 @@ export function contentOf(row: ContentRow): Content {
     providerFileId: row.provider_file_id,
     // Postgres' bigint may come as text.
     sizeBytes: Number(row.size_bytes),
-    mimeType: row.mime_type,
     createdAt: isoTime(row.created_at),
   };
 }
@@ -59,7 +58,6 @@ export function rowOfContent(content: Content): ContentRow {
     storage_key: content.storageKey,
     provider_file_id: content.providerFileId,
     size_bytes: content.sizeBytes,
-    mime_type: content.mimeType,
     created_at: content.createdAt,
   };
 }
@@ -72,6 +70,7 @@ export function rowOfEntry(entry: FileEntry): FileRow {
     name: entry.name,
     purpose: entry.purpose,
     provider: entry.provider,
+    mime_type: entry.mimeType,
     metadata: entry.metadata,
     // Always written out: a default of SQLite's would be text in another form, which sorts wrongly.
     created_at: entry.createdAt,
@@ -88,6 +87,7 @@ export function fileOf(row: JoinedRow): CatalogFile {
     name: row.name,
     purpose: row.purpose,
     provider: row.provider,
+    mimeType: row.mime_type,
     metadata: row.metadata ?? {},
     createdAt: isoTime(row.created_at),
     accessedAt: isoTime(row.accessed_at),

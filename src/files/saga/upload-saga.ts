@@ -93,7 +93,6 @@ async function storeContent(
     storageKey,
     providerFileId: providerFile?.id ?? null,
     sizeBytes: request.source.sizeBytes,
-    mimeType: request.mimeType,
     createdAt: new Date(clock.now()).toISOString(),
   };
   signal.throwIfAborted();
@@ -168,7 +167,7 @@ async function addFile(
   const { catalog, clock } = parts;
   const { request, signal } = upload;
   const now = new Date(clock.now()).toISOString();
-  const { owner, name, purpose, provider, metadata } = request;
+  const { owner, name, purpose, provider, mimeType, metadata } = request;
   const id = randomUUID();
   const entry: FileEntry = {
     id,
@@ -177,6 +176,7 @@ async function addFile(
     name,
     purpose,
     provider,
+    mimeType,
     metadata,
     createdAt: now,
     accessedAt: now,

@@ -2,7 +2,7 @@ import type { FastifyInstance } from "fastify";
 import { shuttingDown } from "../errors.ts";
 import type { Callers } from "../identity/caller.ts";
 import type { InFlight } from "../in-flight.ts";
-import { addContentRoute } from "./content-route.ts";
+import { addContentRoute } from "./download/content-route.ts";
 import { callerOf, type FileRouteOptions } from "./file-call.ts";
 import { fileList, fileObject } from "./file-object.ts";
 import { listRequest } from "./list-query.ts";

@@ -1,5 +1,5 @@
-import type { StoredFile } from "../../files/file-manager.ts";
-import { reprDigest } from "./digest.ts";
+import type { StoredFile } from "../../../files/file-manager.ts";
+import { reprDigest } from "../digest.ts";
 
 /** The tag of a content: its SHA-256 in quotes. */
 export function etagOf(file: StoredFile): string {

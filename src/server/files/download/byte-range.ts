@@ -1,4 +1,4 @@
-import { rangeNotSatisfiable } from "../../files/errors.ts";
+import { rangeNotSatisfiable } from "../../../files/errors.ts";
 
 /** What a `Range` header asks for; `suffix` means the last so many bytes. */
 export type WantedRange =

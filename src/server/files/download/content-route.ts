@@ -1,11 +1,11 @@
 import type { ServerResponse } from "node:http";
 import type { Readable } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import type { Clock } from "../../base/clock.ts";
-import type { Download, StoredFile } from "../../files/file-manager.ts";
+import type { Clock } from "../../../base/clock.ts";
+import type { Download, StoredFile } from "../../../files/file-manager.ts";
+import { callerOf, type FileRouteOptions } from "../file-call.ts";
 import { downloadRange, namesTag, type WantedRange, wantedRange } from "./byte-range.ts";
 import { contentHeaders, etagOf } from "./content-headers.ts";
-import { callerOf, type FileRouteOptions } from "./file-call.ts";
 
 interface Params {
   readonly id: string;
