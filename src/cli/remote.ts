@@ -54,6 +54,7 @@ export class Remote {
     this.#agent = agent;
   }
 
+  /** Connects to nobody yet. Throws `CLI_PACKAGE_MISSING` without undici. */
   static async open(options: RemoteOptions): Promise<Remote> {
     const { Agent: Connections } = await withPackage("--gateway", () => import("undici"));
     const agent = new Connections({

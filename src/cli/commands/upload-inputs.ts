@@ -103,8 +103,9 @@ async function statOf(path: string): Promise<Stats> {
 }
 
 function isFolder(path: string): CodedError {
-  const { code, message, status } = notAFile(path, "a folder");
-  return new CodedError(code, `${message} For all files below it: upload --recursive.`, { status });
+  const { message, status } = notAFile(path, "a folder");
+  const hint = "For all files below it: upload --recursive.";
+  return new CodedError("FILES_NOT_A_FILE", `${message} ${hint}`, { status });
 }
 
 function emptyFolder(path: string): CodedError {

@@ -8,14 +8,17 @@ export interface Check {
   readonly advice: string | null;
 }
 
+/** All is well. */
 export function ok(name: string, detail: string): Check {
   return { name, result: "ok", detail, advice: null };
 }
 
+/** It works, but not as it should. */
 export function warn(name: string, detail: string, advice: string): Check {
   return { name, result: "warn", detail, advice };
 }
 
+/** It does not work like this. */
 export function fail(name: string, detail: string, advice: string): Check {
   return { name, result: "fail", detail, advice };
 }

@@ -14,6 +14,7 @@ const FEW_OPEN_FILES = 1024;
 /** Before this moment no release of this program existed: the clock must be wrong. */
 const FIRST_RELEASE_MS = Date.UTC(2026, 10, 1);
 
+/** Is this Node, as in `process.versions.node`, new enough? */
 export function checkNode(version: string): Check {
   const [major = 0, minor = 0] = version.split(".").map(Number);
   const [oldestMajor, oldestMinor] = OLDEST_NODE;
