@@ -20,6 +20,8 @@ import {
   type ProviderProfile,
 } from "../files/providers/profiles.ts";
 import type { Provider } from "../files/providers/provider.ts";
+import { createSteadyProvider } from "../files/providers/steady/create-steady-provider.ts";
+import type { SteadyProvider } from "../files/providers/steady/steady-provider.ts";
 import { Spool } from "../files/spool.ts";
 import { openStreamingFileManager } from "../files/streaming/streaming-file-manager.ts";
 import { fileFlags } from "../flags/file-flags.ts";
@@ -91,7 +93,7 @@ async function assemble(config: Config, parts: AppParts, resources: Resources): 
   const changeover = await openChangeover(config, parts);
   resources.add("changeover", () => changeover.close(), 2000);
   const faults = new FaultSwitch();
-  const { profiles, legacy, candidate } = openManagers(config, parts, resources);
+  const { profiles, legacy, candidate, steady } = openManagers(config, parts, resources);
   const { candidateDeadlineMs: deadlineMs } = config;
   const files = migrateFiles({
     migrate: (definition) =>
@@ -113,7 +115,8 @@ async function assemble(config: Config, parts: AppParts, resources: Resources): 
     files: createFileService({ files, profiles, maxFileBytes: config.maxFileBytes }),
     control: new Operator({ changeover, faults, clock }),
     metrics: changeover.metrics,
-    snapshot: () => takeSnapshot({ changeover, faults, spool, clock, startedMs, config }),
+    snapshot: () =>
+      takeSnapshot({ changeover, faults, spool, providers: steady, clock, startedMs, config }),
     readiness: () => readinessOf(changeover, probe),
     close: () => resources.close(),
   };
@@ -163,12 +166,15 @@ interface Managers {
   readonly profiles: readonly ProviderProfile[];
   readonly legacy: FileManager;
   readonly candidate: FileManager;
+  /** The candidate's providers. */
+  readonly steady: readonly SteadyProvider[];
 }
 
 function openManagers(config: Config, parts: AppParts, resources: Resources): Managers {
   const { logger, backend, clock = systemClock } = parts;
   if (backend === null) {
-    return { profiles: [noneProfile], legacy: noFileManager(), candidate: noFileManager() };
+    const none = noFileManager();
+    return { profiles: [noneProfile], legacy: none, candidate: none, steady: [] };
   }
   const { supabase } = backend;
   const lock = new ContentLock();
@@ -176,34 +182,64 @@ function openManagers(config: Config, parts: AppParts, resources: Resources): Ma
   const uploads = config.uploadConcurrency;
   const legacy = openLegacyFileManager({
     ...common,
-    providers: providersOf(backend, "buffered", uploads, clock),
+    providers: bufferedProviders(backend, clock),
   });
   resources.add("legacy", () => legacy.close());
+  const profiles = profilesOf(backend);
+  const steady = steadyProviders(config, parts, profiles);
   const candidate = openStreamingFileManager({
     ...common,
     uploads,
-    providers: providersOf(backend, "streaming", uploads, clock),
+    providers: steady,
     storage: { writeConnections: uploads * 2 },
+    resumable: {
+      folder: join(config.dataDir, "partial-uploads"),
+      fromBytes: config.resumableFromBytes,
+      connections: uploads,
+    },
   });
   resources.add("streaming", () => candidate.close());
-  return { profiles: profilesOf(backend), legacy, candidate };
+  for (const provider of steady) provider.watch();
+  return { profiles, legacy, candidate, steady };
 }
 
-function providersOf(
-  { kimi, glm }: Backend,
-  transport: "streaming" | "buffered",
-  connections: number,
-  clock: Clock,
-): Provider[] {
-  const open = { transport, connections, clock };
+/** The legacy path calls providers as it always did: one attempt, no limits of ours. */
+function bufferedProviders({ kimi, glm }: Backend, clock: Clock): Provider[] {
+  const open = { transport: "buffered", clock } as const;
   return [
     ...(kimi === null ? [] : [createProvider({ name: "kimi", ...kimi, ...open })]),
     ...(glm === null ? [] : [createProvider({ name: "glm", ...glm, ...open })]),
   ];
 }
 
+function steadyProviders(
+  config: Config,
+  { backend, logger, clock = systemClock }: AppParts,
+  profiles: readonly ProviderProfile[],
+): SteadyProvider[] {
+  const { uploadConcurrency, providerRequestsPerSecond, providerBytesPerSecond } = config;
+  const limits = {
+    uploads: uploadConcurrency,
+    ...(providerRequestsPerSecond === null ? {} : { requestsPerSecond: providerRequestsPerSecond }),
+  };
+  return (["kimi", "glm"] as const).flatMap((name) => {
+    const access = backend?.[name] ?? null;
+    const profile = profiles.find(({ provider }) => provider === name);
+    if (access === null || profile === undefined) return [];
+    return createSteadyProvider({
+      ...access,
+      name,
+      profile,
+      limits,
+      clock,
+      logger,
+      ...(providerBytesPerSecond === null ? {} : { bytesPerSecond: providerBytesPerSecond }),
+    });
+  });
+}
+
 /** GLM's two sites have different limits; the address says which one it is. */
-function profilesOf({ kimi, glm }: Backend): readonly ProviderProfile[] {
+export function profilesOf({ kimi, glm }: Backend): readonly ProviderProfile[] {
   const glmProfile = glm?.baseUrl.includes("bigmodel") ? glmBigmodelProfile : glmZaiProfile;
   return [
     noneProfile,

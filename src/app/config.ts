@@ -28,7 +28,10 @@ export interface Config {
   readonly candidateMemoryBytes: number | null;
   readonly admissionWaitMs: number;
   readonly uploadConcurrency: number;
+  readonly resumableFromBytes: number;
   readonly candidateDeadlineMs: number | null;
+  readonly providerRequestsPerSecond: number | null;
+  readonly providerBytesPerSecond: number | null;
   readonly drainMs: number;
   readonly flagsStaleMs: number;
   readonly supabaseUrl: string | null;
@@ -141,11 +144,29 @@ const rows: Readonly<Record<keyof Config, Row>> = {
     whole(1, 256),
     "Uploads and connections that the streaming path has open at once.",
   ),
+  resumableFromBytes: row(
+    "CHANGEOVER_RESUMABLE_FROM_BYTES",
+    String(24 * MiB),
+    whole(1, 64 * GiB),
+    "Size in bytes from which the streaming path uploads in parts that survive a lost connection.",
+  ),
   candidateDeadlineMs: row(
     "CHANGEOVER_CANDIDATE_DEADLINE_MS",
     null,
     whole(1, 86_400_000),
     "Milliseconds until a call on the candidate counts as timed out; none when missing.",
+  ),
+  providerRequestsPerSecond: row(
+    "CHANGEOVER_PROVIDER_REQUESTS_PER_SECOND",
+    null,
+    whole(1, 10_000),
+    "Requests that the streaming path sends to each AI provider in a second; no limit when missing.",
+  ),
+  providerBytesPerSecond: row(
+    "CHANGEOVER_PROVIDER_BYTES_PER_SECOND",
+    null,
+    whole(1024, 1024 * GiB),
+    "Bytes of files that the streaming path sends to each AI provider in a second; no limit when missing.",
   ),
   drainMs: row(
     "CHANGEOVER_DRAIN_MS",

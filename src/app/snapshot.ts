@@ -1,3 +1,4 @@
+import type { ProviderStatus } from "../files/providers/steady/provider-status.ts";
 import type { Path } from "../migration/call.ts";
 import type { FlagFreshness, FlagProblem, FlagState } from "../migration/flags.ts";
 import type { LatchRecord } from "../migration/latch.ts";
@@ -46,6 +47,8 @@ export interface Snapshot {
   };
   readonly operations: readonly SnapshotOperation[];
   readonly shadow: { readonly inFlight: number; readonly mismatches: number };
+  /** The AI providers that are set up, as the streaming path sees them. */
+  readonly providers: readonly ProviderStatus[];
   readonly spool: { readonly usedBytes: number; readonly limitBytes: number };
   readonly memory: { readonly usedBytes: number; readonly limitBytes: number | null };
   readonly faults: Readonly<Record<Path, Fault>>;

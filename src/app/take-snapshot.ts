@@ -1,5 +1,6 @@
 import type { Clock } from "../base/clock.ts";
 import { type Changeover, changeoverVersion, type Verdict } from "../changeover.ts";
+import type { SteadyProvider } from "../files/providers/steady/steady-provider.ts";
 import type { Spool } from "../files/spool.ts";
 import type { Path } from "../migration/call.ts";
 import type { AnyOperation } from "../migration/operation.ts";
@@ -12,6 +13,7 @@ export interface SnapshotSources {
   readonly changeover: Changeover;
   readonly faults: FaultSwitch;
   readonly spool: Spool;
+  readonly providers: readonly SteadyProvider[];
   readonly clock: Clock;
   readonly startedMs: number;
   readonly config: Config;
@@ -19,7 +21,7 @@ export interface SnapshotSources {
 
 /** The state of the process right now, as one plain object. */
 export function takeSnapshot(sources: SnapshotSources): Snapshot {
-  const { changeover, faults, spool, clock, startedMs, config } = sources;
+  const { changeover, faults, spool, providers, clock, startedMs, config } = sources;
   const { flags } = changeover;
   return {
     at: new Date(clock.now()).toISOString(),
@@ -32,6 +34,7 @@ export function takeSnapshot(sources: SnapshotSources): Snapshot {
       inFlight: changeover.shadowsInFlight,
       mismatches: changeover.mismatches().reduce((sum, { count }) => sum + count, 0),
     },
+    providers: providers.map(({ status }) => status),
     spool: { usedBytes: spool.usedBytes, limitBytes: config.spoolBytes },
     memory: changeover.memory,
     faults: faults.current,

@@ -12,8 +12,11 @@ export interface Clock {
   now(): number;
   /** Monotonic time in milliseconds with a fraction; only differences mean anything. */
   monotonicMs(): number;
-  /** Calls `fn` once after `ms` milliseconds. The timer does not keep the process alive. */
-  after(ms: number, fn: () => void): Timer;
+  /**
+   * Calls `fn` once after `ms` milliseconds. The timer does not keep the process alive, unless
+   * `keepAlive` is true: for a wait that somebody's answer depends on.
+   */
+  after(ms: number, fn: () => void, keepAlive?: boolean): Timer;
   /** Calls `fn` every `ms` milliseconds until cancelled. The timer does not keep the process alive. */
   every(ms: number, fn: () => void): Timer;
 }
@@ -21,9 +24,9 @@ export interface Clock {
 class SystemTimer implements Timer {
   readonly #handle: NodeJS.Timeout;
 
-  constructor(handle: NodeJS.Timeout) {
+  constructor(handle: NodeJS.Timeout, keepAlive = false) {
     this.#handle = handle;
-    handle.unref();
+    if (!keepAlive) handle.unref();
   }
 
   cancel(): void {
@@ -35,15 +38,20 @@ class SystemTimer implements Timer {
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonicMs: () => performance.now(),
-  after: (ms, fn) => new SystemTimer(setTimeout(fn, ms)),
+  after: (ms, fn, keepAlive) => new SystemTimer(setTimeout(fn, ms), keepAlive),
   every: (ms, fn) => new SystemTimer(setInterval(fn, ms)),
 };
 
 /**
  * Waits `ms` milliseconds on `clock`. With a signal, rejects with its reason as soon as it aborts.
- * The wait does not keep the process alive by itself.
+ * The wait does not keep the process alive by itself, unless `keepAlive` is true.
  */
-export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+export function sleep(
+  clock: Clock,
+  ms: number,
+  signal?: AbortSignal,
+  keepAlive = false,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
       reject(signal.reason);
@@ -53,10 +61,11 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
       timer.cancel();
       reject(signal?.reason);
     };
-    const timer = clock.after(ms, () => {
+    const done = (): void => {
       signal?.removeEventListener("abort", onAbort);
       resolve();
-    });
+    };
+    const timer = clock.after(ms, done, keepAlive);
     signal?.addEventListener("abort", onAbort, { once: true });
   });
 }

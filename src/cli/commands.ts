@@ -1,3 +1,4 @@
+import { duplicateChoices } from "../files/file-manager.ts";
 import { type Command, share, usage, wholeNumber } from "./context.ts";
 
 /** One option of a command. */
@@ -77,10 +78,16 @@ export const commands: readonly CommandRow[] = [
         fallback: 4,
       }),
       row("-r, --recursive", "take all files of folders"),
+      row("--resume", "go on where an upload of the same large files was interrupted"),
+      row("--on-duplicate <choice>", "what to do with bytes that are stored already", {
+        choices: duplicateChoices,
+        fallback: "force",
+      }),
     ],
     examples: [
       "changeover upload report.pdf",
       "changeover upload *.png --path candidate --concurrency 8",
+      "changeover upload --resume backup.tar",
       "changeover upload docs --recursive --provider kimi",
       "cat backup.tar | changeover upload - --name backup.tar",
     ],
@@ -126,6 +133,21 @@ export const commands: readonly CommandRow[] = [
     options: [pathOption, keyOption],
     examples: ["changeover rm 0b8f7c1e-5a35-4c7e-9d57-0a6f2f1c9e10"],
     load: async () => (await import("./commands/listing.ts")).remove,
+  },
+  {
+    name: "verify",
+    meaning: "Compare rows, stored bytes and provider files, and remove what is left over",
+    options: [
+      row("--hash", "read all stored bytes and compare their SHA-256"),
+      row("--fix", "remove what nobody needs: bytes and provider files without a row"),
+      row("--grace <minutes>", "what is younger may belong to an upload that runs", {
+        ...whole("--grace", 0, 525_600),
+        fallback: 1440,
+      }),
+      row("--no-providers", "leave AI providers alone, as where other programs share the account"),
+    ],
+    examples: ["changeover verify", "changeover verify --hash --json", "changeover verify --fix"],
+    load: async () => (await import("./commands/verify.ts")).verify,
   },
   {
     name: "status",

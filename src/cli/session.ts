@@ -7,7 +7,7 @@ import { operatorTokenFile } from "../app/secrets.ts";
 import { CodedError } from "../base/errors.ts";
 import { silentLogger } from "../base/logger.ts";
 import { configuredBackend, openBackend } from "./backend.ts";
-import type { CommandContext } from "./context.ts";
+import { type CommandContext, usage } from "./context.ts";
 import type { FileDoor } from "./doors/file-door.ts";
 import { gatewayFiles } from "./doors/gateway-files.ts";
 import { localFiles } from "./doors/local-files.ts";
@@ -62,6 +62,20 @@ export async function withOperator<T>(
 /** The running `changeover start` of the data folder, or null; not asked for with `--gateway`. */
 async function liveRun(context: CommandContext): Promise<RunRecord | null> {
   return runningOn(context.config().dataDir);
+}
+
+/**
+ * Runs a command on the backend itself: that of the running `changeover start`, the configured one, or
+ * the embedded one, started for this command only. Throws `CLI_USAGE` with `--gateway`.
+ */
+export async function withBackendOnly<T>(
+  context: CommandContext,
+  use: (backend: Backend) => Promise<T>,
+): Promise<T> {
+  if (context.globals.gateway !== undefined) {
+    throw usage("This command works on the backend itself and not through a gateway.");
+  }
+  return withBackend(context, use);
 }
 
 async function withBackend<T>(

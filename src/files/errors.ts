@@ -245,6 +245,8 @@ export interface ProviderFailure {
   readonly effect?: WriteEffect;
   readonly retryAfterSeconds?: number | undefined;
   readonly cause?: unknown;
+  /** More machine-readable facts, such as a limit and what was found. */
+  readonly facts?: Readonly<Record<string, unknown>>;
 }
 
 /** The provider did not answer, answered nonsense, or has an outage. */
@@ -351,6 +353,13 @@ function providerOptions(failure: ProviderFailure): CodedErrorOptions {
   const shared = sharedOptions(failure);
   return {
     ...shared,
-    details: { ...shared.details, provider, providerStatus, providerCode, requestId },
+    details: {
+      ...shared.details,
+      provider,
+      providerStatus,
+      providerCode,
+      requestId,
+      ...failure.facts,
+    },
   };
 }

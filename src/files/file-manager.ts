@@ -61,7 +61,22 @@ export interface UploadRequest {
   readonly metadata: Readonly<Record<string, string>>;
   /** Told how many bytes have been sent so far. */
   readonly progress?: Progress;
+  /**
+   * Keep what has arrived when the caller gives up, so that a later upload of the same bytes goes on
+   * there (streaming path, large files). Default false: an abort leaves nothing behind.
+   */
+  readonly keepPartial?: boolean;
+  /** What to do when this owner has a file of the same bytes already; default `force`. */
+  readonly onDuplicate?: OnDuplicate;
 }
+
+/**
+ * `force` adds another file (its bytes are stored once all the same), `return` answers the file that is
+ * there, `error` refuses with `FILES_DUPLICATE`. Files of other owners never count.
+ */
+export type OnDuplicate = "force" | "return" | "error";
+
+export const duplicateChoices: readonly OnDuplicate[] = ["force", "return", "error"];
 
 /** One file of one owner. */
 export interface FileRequest {

@@ -9,6 +9,7 @@ import type {
   FileRequest,
   FileSource,
   ListRequest,
+  OnDuplicate,
   Progress,
   StoredFile,
   UploadRequest,
@@ -41,6 +42,9 @@ export interface UploadInput {
   readonly metadata?: Readonly<Record<string, string>>;
   readonly source: FileSource;
   readonly progress?: Progress;
+  /** See {@link UploadRequest}. */
+  readonly keepPartial?: boolean;
+  readonly onDuplicate?: OnDuplicate;
 }
 
 /** An answer together with who gave it. */
@@ -109,7 +113,7 @@ async function checkedUpload(
   input: UploadInput,
   { profiles, maxFileBytes }: FileServiceOptions,
 ): Promise<UploadRequest> {
-  const { owner, source, metadata = {}, progress } = input;
+  const { owner, source, metadata = {}, progress, keepPartial, onDuplicate } = input;
   const name = normalFileName(input.name);
   const profile = profileOf(input.provider ?? "none", profiles);
   const purpose = input.purpose ?? profile.defaultPurpose;
@@ -135,6 +139,8 @@ async function checkedUpload(
     source,
     metadata,
     ...(progress === undefined ? {} : { progress }),
+    ...(keepPartial === undefined ? {} : { keepPartial }),
+    ...(onDuplicate === undefined ? {} : { onDuplicate }),
   };
 }
 

@@ -161,11 +161,17 @@ export function bytesSource(bytes: Uint8Array): BytesSource {
  * keeps a transfer's memory the same for every size: **a chunk is only good until the one after the
  * next is asked for**, so it must not be kept. Chunks are full but for the last, because undici takes
  * a chunk as written only where it reaches the socket's high-water mark of 64 KiB.
- * Throws `FILES_SOURCE_CHANGED` when the file is not, or does not stay, the announced one.
+ * With `start` from that byte on. Throws `FILES_SOURCE_CHANGED` when the file is not, or does not stay,
+ * the announced one.
  */
-export async function* sourceChunks(source: FileSource): AsyncGenerator<Uint8Array, void, void> {
+export async function* sourceChunks(
+  source: FileSource,
+  start = 0,
+): AsyncGenerator<Uint8Array, void, void> {
+  if (start > 0 && start >= source.sizeBytes) return;
   if (source.path === null) {
-    for await (const chunk of source.open()) yield chunk as Uint8Array;
+    const range = start === 0 ? undefined : { start, end: source.sizeBytes - 1 };
+    for await (const chunk of source.open(range)) yield chunk as Uint8Array;
     return;
   }
   const handle = await openHandle(source.path, "r").catch((cause: unknown) => {
@@ -173,7 +179,7 @@ export async function* sourceChunks(source: FileSource): AsyncGenerator<Uint8Arr
   });
   try {
     await verifyHandle(source, source.path, handle);
-    yield* handleChunks(source.path, handle, source.sizeBytes);
+    yield* handleChunks(source.path, handle, { start, end: source.sizeBytes });
   } finally {
     await handle.close();
   }
@@ -182,13 +188,13 @@ export async function* sourceChunks(source: FileSource): AsyncGenerator<Uint8Arr
 async function* handleChunks(
   path: string,
   handle: FileHandle,
-  sizeBytes: number,
+  { start, end }: { readonly start: number; readonly end: number },
 ): AsyncGenerator<Uint8Array, void, void> {
-  const bufferBytes = Math.min(CHUNK_BYTES, sizeBytes);
+  const bufferBytes = Math.min(CHUNK_BYTES, end - start);
   let next = Buffer.allocUnsafeSlow(bufferBytes);
-  let other = sizeBytes > CHUNK_BYTES ? Buffer.allocUnsafeSlow(bufferBytes) : next;
-  for (let position = 0; position < sizeBytes; ) {
-    const wanted = Math.min(bufferBytes, sizeBytes - position);
+  let other = end - start > CHUNK_BYTES ? Buffer.allocUnsafeSlow(bufferBytes) : next;
+  for (let position = start; position < end; ) {
+    const wanted = Math.min(bufferBytes, end - position);
     await fill(path, handle, next.subarray(0, wanted), position);
     yield next.subarray(0, wanted);
     position += wanted;

@@ -4,7 +4,12 @@ import { join } from "node:path";
 import { CodedError } from "../base/errors.ts";
 
 /** What the sandbox runs on and a plain install of this package does not bring. */
-const SANDBOX_PACKAGES: readonly string[] = ["@supabase/lite", "@fastify/busboy", "hono"];
+const SANDBOX_PACKAGES: readonly string[] = [
+  "@supabase/lite",
+  "@tus/server",
+  "@fastify/busboy",
+  "hono",
+];
 
 /**
  * Throws `SANDBOX_PACKAGE_MISSING` with the npm command when one of `names` (default: what the sandbox

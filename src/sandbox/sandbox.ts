@@ -42,6 +42,8 @@ export interface SandboxOptions {
   readonly startTimeoutMs?: number;
   /** The largest object in bytes, for buckets without a limit of their own. Default 5 GiB. */
   readonly maxObjectBytes?: number;
+  /** Milliseconds until an unfinished resumable upload is removed. Default 24 hours, as hosted. */
+  readonly uploadExpiryMs?: number;
 }
 
 /** A running sandbox. It does not keep the process alive by itself. */
@@ -59,6 +61,7 @@ export interface Sandbox {
 const BUCKET = "changeover-files";
 const DEFAULT_START_TIMEOUT_MS = 30_000;
 const DEFAULT_MAX_OBJECT_BYTES = 5 * 1024 ** 3;
+const DEFAULT_UPLOAD_EXPIRY_MS = 24 * 3600 * 1000;
 
 /** The children's programs are beside this file, as TypeScript in a clone and as JavaScript in the package. */
 const EXTENSION = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
@@ -142,6 +145,7 @@ function startSupabase(
     port: options.ports?.supabase ?? 0,
     bucket: BUCKET,
     maxObjectBytes: checkSize(options.maxObjectBytes ?? DEFAULT_MAX_OBJECT_BYTES),
+    uploadExpiryMs: options.uploadExpiryMs ?? DEFAULT_UPLOAD_EXPIRY_MS,
   };
   return startChild("supabase", "supabase-backend", settings, options, clock);
 }

@@ -1,10 +1,13 @@
 import { join } from "node:path";
+import { systemClock } from "../base/clock.ts";
 import { type StartedBackend, serveParent } from "./child/child-side.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { keysOf, newKey } from "./key-file.ts";
 import { listenOnLoopback } from "./loopback-server.ts";
 import { createFront } from "./supabase/front.ts";
 import { openLiteApp } from "./supabase/lite-app.ts";
+import { ResumableFront } from "./supabase/resumable/resumable-front.ts";
+import { StorageFront } from "./supabase/storage/storage-front.ts";
 
 /** What the parent sends. */
 export interface SupabaseSettings {
@@ -17,6 +20,8 @@ export interface SupabaseSettings {
   readonly bucket: string;
   /** The size limit of an object in a bucket without one of its own, in bytes. */
   readonly maxObjectBytes: number;
+  /** Milliseconds until an unfinished resumable upload is removed. */
+  readonly uploadExpiryMs: number;
 }
 
 /** What the parent gets back. */
@@ -38,12 +43,24 @@ async function startBackend(settings: SupabaseSettings): Promise<StartedBackend<
   });
   const { folder, migrationsFolder, bucket, maxObjectBytes } = settings;
   const app = await openLiteApp({ folder, migrationsFolder, keys, bucket, maxObjectBytes });
-  const server = await listenOnLoopback(settings.port, createFront(app, keys));
+  const storage = new StorageFront(app, keys);
+  const resumable = await ResumableFront.open({
+    app,
+    keys,
+    storage,
+    clock: systemClock,
+    folder: join(folder, "uploads"),
+    maxObjectBytes,
+    expiryMs: settings.uploadExpiryMs,
+  });
+  const front = createFront(app, keys, { storage, resumable });
+  const server = await listenOnLoopback(settings.port, front);
   const { secretKey, publishableKey } = keys;
   return {
     ready: { url: server.origin, secretKey, publishableKey, bucket },
     stop: async () => {
       await server.close();
+      resumable.close();
       await app.close();
       lock.release();
     },

@@ -1,11 +1,11 @@
-import { createHash, randomUUID } from "node:crypto";
+import { createHash, type Hash, randomUUID } from "node:crypto";
 import { type FileHandle, link, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import type { Readable } from "node:stream";
 import { CodedError, codeOf } from "../../base/errors.ts";
 import { integrity } from "../../files/errors.ts";
 import { type Command, type CommandContext, usage } from "../context.ts";
-import type { FileFacts, Routing, Served } from "../doors/file-door.ts";
+import { type Arriving, arrival } from "../doors/arrival.ts";
+import type { DownloadOrder, FileDoor, FileFacts, Routing } from "../doors/file-door.ts";
 import type { Answer } from "../output.ts";
 import { type FileProgress, transferProgress } from "../progress.ts";
 import { withFiles } from "../session.ts";
@@ -18,11 +18,10 @@ interface DownloadOptions {
   readonly key?: string;
 }
 
-type Arriving = Served<{ readonly file: FileFacts; readonly body: Readable }>;
-
 /**
  * `changeover download`: writes beside the target, checks the SHA-256, and only then gives the file
- * its name; what is there already is kept unless `--force` is given.
+ * its name; what is there already is kept unless `--force` is given. A connection that breaks is taken
+ * up where it was; what had arrived when that did not help is kept for the next try.
  */
 export const download: Command<DownloadOptions> = async (context, { words, options }) => {
   const [id = ""] = words;
@@ -32,11 +31,13 @@ export const download: Command<DownloadOptions> = async (context, { words, optio
   }
   return withFiles(context, async (files) => {
     const routing: Routing = { path: options.path ?? null, key: options.key ?? null };
-    const arriving = await files.download({ id, routing, signal: context.signal });
+    const order = { id, routing, signal: context.signal };
+    const arriving = await files.download(order);
+    const transfer: Transfer = { context, files, order, arriving };
     try {
       const { file } = arriving.value;
       if (toStdout) {
-        await sendToStdout(context, arriving, options.force === true);
+        await sendToStdout(transfer, options.force === true);
         return { answer: null };
       }
       const target = await targetOf(options.output, file);
@@ -44,7 +45,7 @@ export const download: Command<DownloadOptions> = async (context, { words, optio
       const progress = await transferProgress(context.output, { files: 1, bytes: file.sizeBytes });
       const bar = progress.begin(file.name, file.sizeBytes);
       try {
-        await save(arriving, target, options.force === true, bar);
+        await save(transfer, target, options.force === true, bar);
       } finally {
         progress.stop();
       }
@@ -77,46 +78,97 @@ function safeName(name: string): string {
   );
 }
 
+/** A download and what is needed to ask for the rest of it. */
+interface Transfer {
+  readonly context: CommandContext;
+  readonly files: FileDoor;
+  readonly order: DownloadOrder;
+  readonly arriving: Arriving;
+}
+
 async function save(
-  { value: { file, body } }: Arriving,
+  transfer: Transfer,
   target: string,
   force: boolean,
   bar: FileProgress,
 ): Promise<void> {
-  const beside = join(dirname(target), `.${basename(target).slice(0, 100)}.${randomUUID()}.part`);
+  const { file } = transfer.arriving.value;
+  const beside = besideOf(target, randomUUID());
+  const kept = besideOf(target, file.id);
   try {
-    const handle = await open(beside, "wx", 0o600);
+    // Its new name is this command's own: of two that want to go on with it one gets it.
+    const isThere = await rename(kept, beside).then(
+      () => true,
+      () => false,
+    );
+    const handle = await open(beside, isThere ? "r+" : "wx", 0o600);
     try {
-      await receive(file, body, handle, bar);
+      await receive(transfer, handle, bar);
       await handle.sync();
     } finally {
       await handle.close();
     }
     await giveName(beside, target, force);
   } catch (error) {
-    throw codeOf(error) !== undefined && isDiskError(error) ? cannotWrite(target, error) : error;
+    if (isDiskError(error)) throw cannotWrite(target, error);
+    if (codeOf(error) !== "FILES_INTEGRITY") await keep(transfer.context, beside, kept);
+    throw error;
   } finally {
     await rm(beside, { force: true }).catch(() => undefined);
   }
 }
 
+function besideOf(target: string, id: string): string {
+  return join(dirname(target), `.${basename(target).slice(0, 100)}.${id}.part`);
+}
+
+async function keep({ output }: CommandContext, beside: string, kept: string): Promise<void> {
+  const { size } = await stat(beside).catch(() => ({ size: 0 }));
+  if (size === 0) return;
+  await rename(beside, kept).catch(() => undefined);
+  output.note({
+    style: "faint",
+    text: `What has arrived is kept; the same command goes on there.`,
+  });
+}
+
 async function receive(
-  file: FileFacts,
-  body: Readable,
+  { context, files, order, arriving }: Transfer,
   handle: FileHandle,
   bar: FileProgress,
 ): Promise<void> {
+  const { file } = arriving.value;
   const hash = createHash("sha256");
-  let bytes = 0;
-  for await (const chunk of body) {
-    const buffer = chunk as Buffer;
-    hash.update(buffer);
-    await handle.writeFile(buffer);
-    bytes += buffer.length;
+  let bytes = await hashed(handle, hash, file.sizeBytes);
+  bar.sent(bytes);
+  const rest = bytes === 0 ? arriving : await later(files, { ...order, start: bytes }, arriving);
+  for await (const chunk of arrival(context, files, { ...order, start: bytes }, rest)) {
+    hash.update(chunk);
+    await handle.write(chunk, 0, chunk.length, bytes);
+    bytes += chunk.length;
     bar.sent(bytes);
   }
   bar.end(null);
   check(file, hash.digest("hex"));
+}
+
+/** Hashes what an earlier try left; more than the whole file cannot be of it. */
+async function hashed(handle: FileHandle, hash: Hash, sizeBytes: number): Promise<number> {
+  const { size } = await handle.stat();
+  if (size > sizeBytes) await handle.truncate(0);
+  if (size === 0 || size > sizeBytes) return 0;
+  const start = 0;
+  for await (const chunk of handle.createReadStream({ start, autoClose: false })) {
+    hash.update(chunk as Buffer);
+  }
+  return size;
+}
+
+/** The rest of a download of which the beginning is not needed. */
+async function later(files: FileDoor, order: DownloadOrder, whole: Arriving): Promise<Arriving> {
+  whole.value.body.destroy();
+  const isComplete = order.start === whole.value.file.sizeBytes;
+  return isComplete ? whole : files.download(order);
 }
 
 function check(file: FileFacts, actual: string): void {
@@ -141,11 +193,11 @@ async function giveName(beside: string, target: string, force: boolean): Promise
 }
 
 async function sendToStdout(
-  { output }: CommandContext,
-  { value: { file, body } }: Arriving,
+  { context, files, order, arriving }: Transfer,
   force: boolean,
 ): Promise<void> {
-  const target = output.bytes;
+  const { file } = arriving.value;
+  const target = context.output.bytes;
   if (target.isTTY && !force && !/^text\/|^application\/json\b/.test(file.mimeType)) {
     throw new CodedError(
       "CLI_BINARY_TO_TERMINAL",
@@ -154,9 +206,9 @@ async function sendToStdout(
     );
   }
   const hash = createHash("sha256");
-  for await (const chunk of body) {
-    hash.update(chunk as Buffer);
-    await written(target, chunk as Buffer);
+  for await (const chunk of arrival(context, files, order, arriving)) {
+    hash.update(chunk);
+    await written(target, chunk);
   }
   check(file, hash.digest("hex"));
 }

@@ -1,14 +1,14 @@
 import { unknownProvider } from "../../files/errors.ts";
-import { providerNames } from "../../files/file-manager.ts";
+import { type OnDuplicate, providerNames } from "../../files/file-manager.ts";
 import type { Answered } from "../../migration/call.ts";
 import { type Command, type CommandContext, usage } from "../context.ts";
 import type { FileDoor, FileFacts, Routing } from "../doors/file-door.ts";
+import { expandInputs, type UploadInput } from "../doors/upload-inputs.ts";
 import { exitOf, exitOfMany } from "../exit-codes.ts";
 import { type Answer, describe } from "../output.ts";
 import { type TransferProgress, transferProgress } from "../progress.ts";
 import { withFiles } from "../session.ts";
 import { bytesText, counted, type Line, styled, table } from "../terminal/text.ts";
-import { expandInputs, type UploadInput } from "./upload-inputs.ts";
 
 interface UploadOptions {
   readonly name?: string;
@@ -18,6 +18,8 @@ interface UploadOptions {
   readonly key?: string;
   readonly concurrency: number;
   readonly recursive?: boolean;
+  readonly resume?: boolean;
+  readonly onDuplicate: OnDuplicate;
 }
 
 /** A file that was stored, with who stored it. */
@@ -38,6 +40,7 @@ interface FailedInput {
 export const upload: Command<UploadOptions> = async (context, { words, options }) => {
   const { output, signal } = context;
   checkInputs(words, options);
+  if (context.globals.gateway !== undefined) checkGateway(options);
   const inputs = await expandInputs(words, options);
   const results = new Map<UploadInput, Uploaded | FailedInput>();
   const sendable: SendableInput[] = [];
@@ -88,7 +91,9 @@ async function uploadOne(
   { context, files, progress, options }: Work,
   input: SendableInput,
 ): Promise<Uploaded | FailedInput> {
-  const { provider, purpose, path, key } = options;
+  const { provider, purpose, path, key, onDuplicate } = options;
+  // Only the streaming path sends in parts.
+  const chosen = path ?? (options.resume === true ? "candidate" : null);
   const bar = progress.begin(input.name, input.sizeBytes);
   try {
     const { value, answered } = await files.upload({
@@ -96,7 +101,8 @@ async function uploadOne(
       name: input.name,
       provider,
       purpose,
-      routing: { path: path ?? null, key: key ?? null },
+      routing: { path: chosen, key: key ?? null },
+      onDuplicate,
       progress: (sentBytes) => bar.sent(sentBytes),
       signal: context.signal,
     });
@@ -108,7 +114,27 @@ async function uploadOne(
     return { input: input.input, ...value, ...answered };
   } catch (error) {
     bar.end([styled("bad", "failed "), input.name]);
+    noteInterrupted(context, input);
     return { input: input.input, error };
+  }
+}
+
+/** Tells who pressed Ctrl-C that what was sent of a large file need not be sent again. */
+function noteInterrupted(
+  { signal, globals, config, output }: CommandContext,
+  input: SendableInput,
+) {
+  const isLarge = input.kind === "file" && input.sizeBytes >= config().resumableFromBytes;
+  if (!signal.aborted || !isLarge || globals.gateway !== undefined) return;
+  const text = `What was sent of ${input.input} on the new path is kept for a day: changeover upload --resume ${input.input}`;
+  output.note(styled("faint", text));
+}
+
+/** What only works on the backend itself. */
+function checkGateway({ resume, onDuplicate }: UploadOptions): void {
+  if (resume === true) throw usage("--resume works in this process only: leave --gateway out.");
+  if (onDuplicate !== "force") {
+    throw usage("--on-duplicate works in this process only: leave --gateway out.");
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import type { OnDuplicate } from "../../files/file-manager.ts";
 import type { Answered, Path } from "../../migration/call.ts";
 
 /** What the command line shows of a stored file. */
@@ -40,6 +41,7 @@ export interface UploadOrder {
   /** Undefined: the provider's own default. */
   readonly purpose: string | undefined;
   readonly routing: Routing;
+  readonly onDuplicate: OnDuplicate;
   /** Told how many bytes have been sent so far. */
   readonly progress: (sentBytes: number) => void;
   readonly signal: AbortSignal;
@@ -62,12 +64,18 @@ export interface FileOrder {
   readonly signal: AbortSignal;
 }
 
+/** A download, from its first byte on or from a later one. */
+export interface DownloadOrder extends FileOrder {
+  /** Default 0; less than the file's size. */
+  readonly start?: number;
+}
+
 /** What file commands work through: a file service in this process, or a gateway. */
 export interface FileDoor {
   upload(order: UploadOrder): Promise<Served<FileFacts>>;
   /** The caller reads the body to its end or destroys it. */
   download(
-    order: FileOrder,
+    order: DownloadOrder,
   ): Promise<Served<{ readonly file: FileFacts; readonly body: Readable }>>;
   list(
     order: ListOrder,

@@ -2,6 +2,7 @@ import { createHash, type Hash } from "node:crypto";
 import { Readable } from "node:stream";
 import { integrity } from "../../files/errors.ts";
 import { fileSource } from "../../files/source.ts";
+import { sliceOf } from "../../files/storage/slice.ts";
 import type { Answered } from "../../migration/call.ts";
 import type { Remote, RemoteAnswer } from "../remote.ts";
 import type { FileDoor, FileFacts, Routing, Served, UploadBody, UploadOrder } from "./file-door.ts";
@@ -27,7 +28,7 @@ export function gatewayFiles(remote: Remote): FileDoor {
   });
   return {
     upload: (order) => upload(remote, order, routed(order.routing)),
-    download: async ({ id, routing, signal }) => {
+    download: async ({ id, routing, signal, start = 0 }) => {
       const path = `/v1/files/${encodeURIComponent(id)}`;
       const headers = routed(routing);
       const { json } = await remote.sendForJson<FileObject>({
@@ -36,9 +37,18 @@ export function gatewayFiles(remote: Remote): FileDoor {
         headers,
         signal,
       });
-      const content = { method: "GET", path: `${path}/content`, headers, signal } as const;
-      const answer = await remote.send(content);
-      const value = { file: factsOf(json), body: answer.body };
+      const file = factsOf(json);
+      const range = start === 0 ? {} : { range: `bytes=${start}-` };
+      const answer = await remote.send({
+        method: "GET",
+        path: `${path}/content`,
+        headers: { ...headers, ...range },
+        signal,
+      });
+      // A proxy may answer with the whole file.
+      const isWhole = start > 0 && answer.headers["content-range"] === undefined;
+      const wanted = isWhole ? { start, end: file.sizeBytes - 1 } : null;
+      const value = { file, body: sliceOf(answer.body, wanted) };
       return { value, answered: answeredBy(answer) };
     },
     list: async ({ limit, after, purpose, routing, signal }) => {

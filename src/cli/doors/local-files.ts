@@ -25,16 +25,20 @@ export function localFiles(app: App, apiKey: string | undefined): FileDoor {
   return {
     upload: (order) =>
       withSource(app, order, async (source) => {
-        const { name, provider, purpose, progress, routing, signal } = order;
-        const input = { owner, name, provider, source, progress };
+        const { name, provider, purpose, progress, routing, signal, onDuplicate } = order;
+        // A file of the user's can be named again; what came through a pipe is gone.
+        const keepPartial = order.body.kind === "file";
+        const input = { owner, name, provider, source, progress, onDuplicate, keepPartial };
         const stored = await app.files.upload(
           purpose === undefined ? input : { ...input, purpose },
           call(routing, signal),
         );
         return { ...stored, value: factsOf(stored.value) };
       }),
-    download: async ({ id, routing, signal }) => {
-      const { value, answered } = await app.files.download({ owner, id }, call(routing, signal));
+    download: async ({ id, routing, signal, start = 0 }) => {
+      const range = start === 0 ? {} : { range: { start, end: null } };
+      const request = { owner, id, ...range };
+      const { value, answered } = await app.files.download(request, call(routing, signal));
       return { answered, value: { file: factsOf(value.file), body: value.body } };
     },
     list: async ({ limit, after, purpose, routing, signal }) => {

@@ -37,6 +37,25 @@ export interface FileEntry {
 /** What came of removing a content's row: it is `in-use` when a file points at it. */
 export type ContentRemoval = "removed" | "absent" | "in-use";
 
+/** A content with whether any file points at it. */
+export interface VerifiedContent extends Content {
+  readonly isUsed: boolean;
+}
+
+/** Which contents to list. */
+export interface ContentPageRequest {
+  /** The last id of the page before; null for the first one. */
+  readonly after: string | null;
+  /** 1 to 1,000. */
+  readonly limit: number;
+}
+
+/** A content as one owner may ask for it. */
+export interface OwnedContent {
+  readonly owner: string;
+  readonly contentId: string;
+}
+
 /** A file together with the content it points at. */
 export interface CatalogFile {
   readonly file: StoredFile;
@@ -50,6 +69,14 @@ export interface CatalogFile {
  */
 export interface Catalog {
   findContent(key: ContentKey, signal: AbortSignal): Promise<Content | null>;
+  findContentById(id: string, signal: AbortSignal): Promise<Content | null>;
+  /** Does any content name this file at its provider? */
+  hasProviderFile(
+    file: { readonly provider: ProviderName; readonly providerFileId: string },
+    signal: AbortSignal,
+  ): Promise<boolean>;
+  /** Contents of all owners in the order of their ids; fewer than `limit` are the last ones. */
+  listContents(page: ContentPageRequest, signal: AbortSignal): Promise<readonly VerifiedContent[]>;
   /** Adds a row unless one of the same key is there; answers the row that is there afterwards. */
   addContent(content: Content, signal: AbortSignal): Promise<Content>;
   /** Removes a row that no file points at. */
@@ -58,6 +85,8 @@ export interface Catalog {
   addFile(entry: FileEntry, signal: AbortSignal): Promise<boolean>;
   /** Null for an unknown id, and for a file of another owner. */
   findFile(request: FileRequest, signal: AbortSignal): Promise<CatalogFile | null>;
+  /** The owner's oldest file that points at a content, or null. */
+  findFileOf(of: OwnedContent, signal: AbortSignal): Promise<StoredFile | null>;
   /** Throws `FILES_NOT_FOUND` when `after` names no file of this owner. */
   list(request: ListRequest, signal: AbortSignal): Promise<FilePage>;
   /** False when there was no such file of this owner. */

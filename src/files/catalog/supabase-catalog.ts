@@ -1,11 +1,26 @@
 import type { SupabaseClient } from "@supabase/supabase-js";
 import type { CodedError } from "../../base/errors.ts";
 import { backendUnavailable, notFound } from "../errors.ts";
-import type { FilePage, FileRequest, ListRequest } from "../file-manager.ts";
+import type {
+  FilePage,
+  FileRequest,
+  ListRequest,
+  ProviderName,
+  StoredFile,
+} from "../file-manager.ts";
 import { answerFailure, connectionFailure } from "../storage/backend-failure.ts";
 import type { ContentKey } from "../storage/object-key.ts";
 import type { ClientReply, SupabaseConnection } from "../storage/supabase-connection.ts";
-import type { Catalog, CatalogFile, Content, ContentRemoval, FileEntry } from "./catalog.ts";
+import type {
+  Catalog,
+  CatalogFile,
+  Content,
+  ContentPageRequest,
+  ContentRemoval,
+  FileEntry,
+  OwnedContent,
+  VerifiedContent,
+} from "./catalog.ts";
 import {
   type ContentRow,
   contentOf,
@@ -50,6 +65,44 @@ export class SupabaseCatalog implements Catalog {
       client.from("contents").select("*").match({ sha256, provider, purpose }).limit(1),
     );
     return rows[0] === undefined ? null : contentOf(rows[0]);
+  }
+
+  async findContentById(id: string, signal: AbortSignal): Promise<Content | null> {
+    if (!uuid.test(id)) return null;
+    const rows = await this.#rows<ContentRow>("looking up the content", signal, (client) =>
+      client.from("contents").select("*").eq("id", id).limit(1),
+    );
+    return rows[0] === undefined ? null : contentOf(rows[0]);
+  }
+
+  async hasProviderFile(
+    file: { readonly provider: ProviderName; readonly providerFileId: string },
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { provider, providerFileId } = file;
+    const rows = await this.#rows<{ id: string }>("looking up a provider file", signal, (client) =>
+      client
+        .from("contents")
+        .select("id")
+        .match({ provider, provider_file_id: providerFileId })
+        .limit(1),
+    );
+    return rows.length > 0;
+  }
+
+  async listContents(
+    { after, limit }: ContentPageRequest,
+    signal: AbortSignal,
+  ): Promise<readonly VerifiedContent[]> {
+    type Row = ContentRow & { readonly files: readonly unknown[] };
+    const rows = await this.#rows<Row>("listing contents", signal, (client) => {
+      const all = client
+        .from("contents")
+        .select("*, files(id)")
+        .limit(1, { referencedTable: "files" });
+      return (after === null ? all : all.gt("id", after)).order("id").limit(limit);
+    });
+    return rows.map((row) => ({ ...contentOf(row), isUsed: row.files.length > 0 }));
   }
 
   async addContent(content: Content, signal: AbortSignal): Promise<Content> {
@@ -100,6 +153,21 @@ export class SupabaseCatalog implements Catalog {
       client.from("files").select(joinedColumns).match({ owner, id }).limit(1),
     );
     return rows[0] === undefined ? null : fileOf(rows[0]);
+  }
+
+  async findFileOf(
+    { owner, contentId }: OwnedContent,
+    signal: AbortSignal,
+  ): Promise<StoredFile | null> {
+    const rows = await this.#rows<JoinedRow>("looking for the same bytes", signal, (client) =>
+      client
+        .from("files")
+        .select(joinedColumns)
+        .match({ owner, content_id: contentId })
+        .order("created_at")
+        .limit(1),
+    );
+    return rows[0] === undefined ? null : fileOf(rows[0]).file;
   }
 
   async list(request: ListRequest, signal: AbortSignal): Promise<FilePage> {

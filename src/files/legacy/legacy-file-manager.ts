@@ -20,6 +20,7 @@ import type {
 import type { ProviderFile } from "../providers/provider.ts";
 import { deleteFile } from "../saga/delete-saga.ts";
 import { missingObject } from "../saga/missing-object.ts";
+import { partsOf } from "../saga/operation-log.ts";
 import { closeParts, type FileManagerParts, providerOf } from "../saga/parts.ts";
 import { storeUpload } from "../saga/upload-saga.ts";
 import { withEffect } from "../saga/write-effect.ts";
@@ -46,7 +47,7 @@ export class LegacyFileManager implements FileManager {
   }
 
   upload(request: UploadRequest, call: Call): Promise<StoredFile> {
-    return withEffect(() => this.#upload(request, call.signal));
+    return withEffect(() => this.#upload(partsOf(this.#parts, call), request, call.signal));
   }
 
   async download(request: DownloadRequest, call: Call): Promise<Download> {
@@ -80,7 +81,7 @@ export class LegacyFileManager implements FileManager {
   }
 
   delete(request: FileRequest, call: Call): Promise<DeletedFile> {
-    return deleteFile(this.#parts, request, call.signal);
+    return deleteFile(partsOf(this.#parts, call), request, call.signal);
   }
 
   async close(): Promise<void> {
@@ -88,11 +89,15 @@ export class LegacyFileManager implements FileManager {
     await closeParts(this.#parts);
   }
 
-  async #upload(request: UploadRequest, signal: AbortSignal): Promise<StoredFile> {
+  async #upload(
+    parts: FileManagerParts,
+    request: UploadRequest,
+    signal: AbortSignal,
+  ): Promise<StoredFile> {
     const bytes = await readWhole(request, signal);
     const sha256 = createHash("sha256").update(bytes).digest("hex");
-    const { storage } = this.#parts;
-    const file = await storeUpload(this.#parts, {
+    const { storage } = parts;
+    const file = await storeUpload(parts, {
       request,
       sha256,
       signal,

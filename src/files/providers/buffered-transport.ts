@@ -1,10 +1,14 @@
 import { readFile } from "node:fs/promises";
+import { Readable } from "node:stream";
+import type { ReadableStream } from "node:stream/web";
 import { sourceChanged, unreadable } from "../errors.ts";
 import type { FileSource } from "../file-manager.ts";
 import { BytesSource } from "../source.ts";
 import type { FileForm } from "./multipart.ts";
 import {
   boundedText,
+  type OpenAnswer,
+  type OpenRequest,
   type Transport,
   type TransportAnswer,
   type TransportRequest,
@@ -42,6 +46,27 @@ export class BufferedTransport implements Transport {
       };
       request.progress?.(form?.source.sizeBytes ?? 0);
       return answer;
+    } catch (thrown) {
+      signal.throwIfAborted();
+      throw transportError(thrown);
+    }
+  }
+
+  async open({ method, path, signal }: OpenRequest): Promise<OpenAnswer> {
+    signal.throwIfAborted();
+    try {
+      const response = await fetch(`${this.#target.baseUrl}${path}`, {
+        method,
+        headers: { authorization: `Bearer ${this.#target.apiKey}`, connection: "close" },
+        signal,
+        redirect: "manual",
+      });
+      const { status, headers, body } = response;
+      return {
+        status,
+        headers: Object.fromEntries(headers),
+        body: body === null ? Readable.from([]) : Readable.fromWeb(body as ReadableStream),
+      };
     } catch (thrown) {
       signal.throwIfAborted();
       throw transportError(thrown);

@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from "../../base/clock.ts";
 import { providerMisconfigured } from "../errors.ts";
+import { Rate } from "../retry/rate.ts";
 import { BufferedTransport } from "./buffered-transport.ts";
 import { glmDialect, kimiDialect } from "./dialect.ts";
 import { HttpProvider } from "./http-provider.ts";
@@ -33,6 +34,8 @@ export interface ProviderOptions {
   readonly transport: "streaming" | "buffered";
   /** Connections of the streaming transport; default 8. */
   readonly connections?: number;
+  /** Bytes of files sent in a second, all uploads together; default: no limit. Streaming transport only. */
+  readonly bytesPerSecond?: number;
   readonly timeouts?: ProviderTimeouts;
   readonly clock?: Clock;
 }
@@ -52,6 +55,7 @@ export function createProvider(options: ProviderOptions): Provider {
     idleMs: timeouts.idleMs ?? 30_000,
     headersMs: timeouts.headersMs ?? 300_000,
     bodyMs: timeouts.bodyMs ?? 30_000,
+    byteRate: options.bytesPerSecond === undefined ? null : new Rate(options.bytesPerSecond, clock),
   };
   return new HttpProvider({
     dialect: dialects[name],

@@ -1,7 +1,9 @@
+import { Readable } from "node:stream";
 import type { Clock } from "../../base/clock.ts";
 import { type CodedError, isCodedError } from "../../base/errors.ts";
 import {
   integrity,
+  notFound,
   type ProviderFailure,
   providerRejected,
   providerUnavailable,
@@ -19,12 +21,22 @@ import {
 } from "./answer.ts";
 import type { Dialect } from "./dialect.ts";
 import { errorFor, meaningOf } from "./error-table.ts";
-import type { Provider, ProviderFile, ProviderUpload } from "./provider.ts";
+import type {
+  Provider,
+  ProviderContent,
+  ProviderFile,
+  ProviderPage,
+  ProviderPageRequest,
+  ProviderUpload,
+} from "./provider.ts";
 import {
+  boundedText,
+  type OpenAnswer,
   type Transport,
   type TransportAnswer,
   TransportError,
   type TransportRequest,
+  transportError,
 } from "./transport.ts";
 
 /** What an {@link HttpProvider} is made of. */
@@ -46,6 +58,8 @@ const MAX_ANSWER_BYTES = 2 ** 20;
 const MAX_PAGE_BYTES = 4 * 2 ** 20;
 /** Pages of a list at most: at 100 files a page far more than any account may hold. */
 const MAX_PAGES = 50;
+/** Bytes of a file's content at most; no file of either provider is larger. */
+const MAX_CONTENT_BYTES = 2 ** 30;
 
 /**
  * The file API of Kimi or GLM: one client, told the differences by a {@link Dialect}, over any
@@ -105,6 +119,49 @@ export class HttpProvider implements Provider {
     return files;
   }
 
+  async page(request: ProviderPageRequest, signal: AbortSignal): Promise<ProviderPage> {
+    const { purpose, limit = 100, after } = request;
+    if (after !== undefined && !isId(after)) throw notFound(after);
+    const { dialect } = this.#parts;
+    const page = await this.#page(request, signal);
+    const wanted = this.#ofPurpose(page.files, purpose);
+    if (dialect.listsByPurpose) return { files: wanted, hasMore: page.hasMore };
+    const start = after === undefined ? 0 : wanted.findIndex(({ id }) => id === after) + 1;
+    if (after !== undefined && start === 0) throw notFound(after);
+    return { files: wanted.slice(start, start + limit), hasMore: wanted.length > start + limit };
+  }
+
+  async counted(purpose: string, signal: AbortSignal): Promise<readonly ProviderFile[]> {
+    const { listsByPurpose } = this.#parts.dialect;
+    if (listsByPurpose) return this.list(purpose, signal);
+    return (await this.#page({ purpose }, signal)).files;
+  }
+
+  async content(id: string, signal: AbortSignal): Promise<ProviderContent> {
+    if (!isId(id)) throw notFound(id);
+    const kind = this.#parts.dialect.contentKind ?? (await this.#contentKind(id, signal));
+    const during = "reading a file's content";
+    const answer = await this.#open(`${pathOf(id)}/content`, { during, signal });
+    if (answer.status === 404) {
+      answer.body.destroy();
+      throw notFound(id);
+    }
+    if (answer.status < 200 || answer.status >= 300) {
+      const body = await boundedText(answer.body, MAX_ANSWER_BYTES).catch(() => "");
+      this.#expectOk({ ...answer, body }, during);
+    }
+    return { kind, body: this.#checkedBody(answer, { during, signal }) };
+  }
+
+  async probe(signal: AbortSignal): Promise<void> {
+    const during = "asking whether it is there";
+    const path = `/files${this.#parts.dialect.probeQuery}`;
+    const answer = await this.#send({ method: "GET", path }, { during, signal });
+    if (readPageAnswer(this.#expectOk(answer, during), "") === undefined) {
+      throw this.#nonsense(during, answer);
+    }
+  }
+
   async remove(id: string, signal: AbortSignal): Promise<void> {
     if (!isId(id)) return;
     const during = "removing a file";
@@ -118,40 +175,104 @@ export class HttpProvider implements Provider {
   }
 
   async *#pages(purpose: string, signal: AbortSignal): AsyncGenerator<PageAnswer, void, void> {
-    const during = "listing files";
-    const { dialect } = this.#parts;
     const seen = new Set<string>();
     let after: string | undefined;
     for (let pages = 0; pages < MAX_PAGES; pages += 1) {
-      const path = `/files${dialect.listQuery(purpose, after)}`;
-      const answer = await this.#send({ method: "GET", path }, { during, signal });
-      const page = readPageAnswer(this.#expectOk(answer, during), purpose);
-      if (page === undefined) throw this.#nonsense(during, answer);
-      const wanted = dialect.listsByPurpose
-        ? page.files
-        : page.files.filter((file) => file.purpose === purpose);
-      yield { ...page, files: wanted };
+      const page = await this.#page({ purpose, ...(after === undefined ? {} : { after }) }, signal);
+      yield { ...page, files: this.#ofPurpose(page.files, purpose) };
       after = page.files.at(-1)?.id;
       if (!page.hasMore || after === undefined) return;
       // A page that leads back to itself would never end.
-      if (seen.has(after)) throw this.#nonsense(during, answer);
+      if (seen.has(after)) throw this.#endless("leads back to itself");
       seen.add(after);
     }
-    const reason = `its list did not end after ${MAX_PAGES} pages`;
-    throw providerUnavailable({ provider: this.name, during, reason, effect: "absent" });
+    throw this.#endless(`did not end after ${MAX_PAGES} pages`);
+  }
+
+  async #page(request: ProviderPageRequest, signal: AbortSignal): Promise<PageAnswer> {
+    const during = "listing files";
+    const path = `/files${this.#parts.dialect.listQuery(request)}`;
+    const answer = await this.#send({ method: "GET", path }, { during, signal });
+    const page = readPageAnswer(this.#expectOk(answer, during), request.purpose);
+    if (page === undefined) throw this.#nonsense(during, answer);
+    return page;
+  }
+
+  #ofPurpose(files: readonly ProviderFile[], purpose: string): readonly ProviderFile[] {
+    if (this.#parts.dialect.listsByPurpose) return files;
+    return files.filter((file) => file.purpose === purpose);
+  }
+
+  #endless(how: string): CodedError {
+    const reason = `its list ${how}`;
+    return providerUnavailable({
+      provider: this.name,
+      during: "listing files",
+      reason,
+      effect: "absent",
+    });
+  }
+
+  /** Kimi gives extracted text or bytes, and only the file's purpose tells which. */
+  async #contentKind(id: string, signal: AbortSignal): Promise<ProviderContent["kind"]> {
+    const file = await this.info(id, "", signal);
+    if (file === null) throw notFound(id);
+    return file.purpose === "file-extract" ? "extracted-text" : "bytes";
+  }
+
+  /** The time limit ends with the answer's headers: how long the body takes is its reader's matter. */
+  async #open(path: string, { during, signal }: Attempt): Promise<OpenAnswer> {
+    const { clock, transport, requestMs } = this.#parts;
+    const late = new AbortController();
+    const timer = clock.after(requestMs, () => late.abort(tooLate(requestMs)));
+    try {
+      const within = AbortSignal.any([signal, late.signal]);
+      const answer = await transport.open({ method: "GET", path, signal: within });
+      // A body that is thrown away unread ends with an error that nobody is there to hear.
+      answer.body.on("error", () => undefined);
+      return answer;
+    } catch (thrown) {
+      signal.throwIfAborted();
+      throw this.#unanswered(during, thrown);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  #checkedBody({ body }: OpenAnswer, attempt: Attempt): Readable {
+    const checked = Readable.from(this.#chunks(body, attempt), { objectMode: false });
+    // Also when nobody has begun to read: the connection is held until the body is gone.
+    return checked.once("close", () => body.destroy());
+  }
+
+  async *#chunks(
+    body: Readable,
+    { during, signal }: Attempt,
+  ): AsyncGenerator<Uint8Array, void, void> {
+    let bytes = 0;
+    try {
+      for await (const chunk of body) {
+        bytes += (chunk as Uint8Array).length;
+        if (bytes > MAX_CONTENT_BYTES) {
+          throw new TransportError(`it has more than ${MAX_CONTENT_BYTES} bytes`, true);
+        }
+        yield chunk as Uint8Array;
+      }
+    } catch (thrown) {
+      signal.throwIfAborted();
+      throw this.#unanswered(during, transportError(thrown));
+    }
   }
 
   /** One attempt within its time limit; every failure becomes a coded error or the caller's reason. */
   async #send(
     request: Pick<TransportRequest, "method" | "path" | "form" | "progress">,
-    { during, signal }: { readonly during: string; readonly signal: AbortSignal },
+    { during, signal }: Attempt,
   ): Promise<TransportAnswer> {
     const { clock, transport, uploadMs, requestMs } = this.#parts;
     const limitMs = request.form === undefined ? requestMs : uploadMs;
     const late = new AbortController();
-    const timer = clock.after(limitMs, () =>
-      late.abort(new TransportError(`it took longer than ${limitMs} ms`, true)),
-    );
+    const timer = clock.after(limitMs, () => late.abort(tooLate(limitMs)));
     try {
       const listing = request.method === "GET" && !request.path.startsWith("/files/");
       const maxAnswerBytes = listing ? MAX_PAGE_BYTES : MAX_ANSWER_BYTES;
@@ -220,6 +341,15 @@ export class HttpProvider implements Provider {
     };
   }
 }
+
+/** What is being done, for messages, and until when. */
+interface Attempt {
+  readonly during: string;
+  readonly signal: AbortSignal;
+}
+
+const tooLate = (limitMs: number): TransportError =>
+  new TransportError(`it took longer than ${limitMs} ms`, true);
 
 /** Kimi's, GLM's, and what proxies in front of either use. */
 const requestIdHeaders: readonly string[] = ["msh-request-id", "x-log-id", "x-request-id"];

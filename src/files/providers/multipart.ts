@@ -43,7 +43,8 @@ export function formFrame(form: FileForm): FormFrame {
   };
 }
 
-function escapedName(name: string): string {
+/** A name as it goes over the wire, and as some providers then show it. */
+export function escapedName(name: string): string {
   return name.replaceAll("\n", "%0A").replaceAll("\r", "%0D").replaceAll('"', "%22");
 }
 

@@ -22,6 +22,8 @@ export interface ProviderProfile {
   readonly acceptsEmpty: boolean;
   /** The purpose of an upload that names none. */
   readonly defaultPurpose: string;
+  /** Files a user may keep there over all purposes; null where none is documented. */
+  readonly maxFilesInAll: number | null;
   /** Bytes a user may keep there in all; null where nothing is documented. */
   readonly maxTotalBytes: number | null;
   readonly purposes: Readonly<Record<string, PurposeLimits>>;
@@ -50,6 +52,7 @@ export const kimiProfile: ProviderProfile = {
   provider: "kimi",
   acceptsEmpty: false,
   defaultPurpose: "file-extract",
+  maxFilesInAll: 1000,
   maxTotalBytes: 10 * GiB,
   purposes: {
     "file-extract": { maxBytes: 100 * MiB, extensions: kimiDocuments, maxFiles: 1000 },
@@ -71,6 +74,7 @@ export const glmZaiProfile: ProviderProfile = {
   provider: "glm",
   acceptsEmpty: false,
   defaultPurpose: "agent",
+  maxFilesInAll: null,
   maxTotalBytes: null,
   purposes: {
     agent: zaiAgent,
@@ -87,6 +91,7 @@ export const glmBigmodelProfile: ProviderProfile = {
   provider: "glm",
   acceptsEmpty: false,
   defaultPurpose: "agent",
+  maxFilesInAll: null,
   maxTotalBytes: null,
   purposes: {
     agent: {
@@ -124,6 +129,7 @@ export const noneProfile: ProviderProfile = {
   provider: "none",
   acceptsEmpty: true,
   defaultPurpose: "user_data",
+  maxFilesInAll: null,
   maxTotalBytes: null,
   purposes: {
     assistants: anything,

@@ -3,10 +3,13 @@ import { Pool } from "undici";
 import type { Clock, Timer } from "../../base/clock.ts";
 import { isCodedError } from "../../base/errors.ts";
 import type { Progress } from "../file-manager.ts";
+import type { Rate } from "../retry/rate.ts";
 import { sourceChunks } from "../source.ts";
 import { type FileForm, type FormFrame, formFrame } from "./multipart.ts";
 import {
   boundedText,
+  type OpenAnswer,
+  type OpenRequest,
   type Transport,
   type TransportAnswer,
   TransportError,
@@ -27,6 +30,8 @@ export interface StreamingLimits {
   readonly headersMs: number;
   /** Without a byte of the answer's body. */
   readonly bodyMs: number;
+  /** Bytes of files a second, all uploads together; null: as fast as it goes. */
+  readonly byteRate: Rate | null;
 }
 
 /**
@@ -38,6 +43,7 @@ export class StreamingTransport implements Transport {
   readonly #prefix: string;
   readonly #authorization: string;
   readonly #idleMs: number;
+  readonly #byteRate: Rate | null;
   readonly #clock: Clock;
 
   constructor(target: TransportTarget, limits: StreamingLimits, clock: Clock) {
@@ -45,6 +51,7 @@ export class StreamingTransport implements Transport {
     this.#prefix = pathname.replace(/\/+$/, "");
     this.#authorization = `Bearer ${target.apiKey}`;
     this.#idleMs = limits.idleMs;
+    this.#byteRate = limits.byteRate;
     this.#clock = clock;
     this.#pool = new Pool(origin, {
       connections: limits.connections,
@@ -61,7 +68,10 @@ export class StreamingTransport implements Transport {
     const { form, signal } = request;
     signal.throwIfAborted();
     const stalled = new AbortController();
-    const sending = new Sending(form, request.progress);
+    const either = AbortSignal.any([signal, stalled.signal]);
+    const sending = new Sending(form, request.progress, async (bytes) => {
+      await this.#byteRate?.pass(bytes, either);
+    });
     const watch = this.#watch(sending, stalled);
     try {
       const answer = await this.#pool.request({
@@ -70,7 +80,7 @@ export class StreamingTransport implements Transport {
         headers: { authorization: this.#authorization, ...sending.headers },
         // undici takes any async iterable (docs/api/Dispatcher.md, "body"); its types leave it out.
         body: sending.body as unknown as Readable | null,
-        signal: AbortSignal.any([signal, stalled.signal]),
+        signal: either,
       });
       const body = await boundedText(answer.body, request.maxAnswerBytes);
       return { status: answer.statusCode, headers: flat(answer.headers), body };
@@ -83,6 +93,22 @@ export class StreamingTransport implements Transport {
     }
   }
 
+  async open({ method, path, signal }: OpenRequest): Promise<OpenAnswer> {
+    signal.throwIfAborted();
+    try {
+      const answer = await this.#pool.request({
+        method,
+        path: `${this.#prefix}${path}`,
+        headers: { authorization: this.#authorization },
+        signal,
+      });
+      return { status: answer.statusCode, headers: flat(answer.headers), body: answer.body };
+    } catch (thrown) {
+      signal.throwIfAborted();
+      throw transportError(thrown);
+    }
+  }
+
   /** Open connections are cut: whoever waits for an answer must have been let finish before. */
   close(): Promise<void> {
     return this.#pool.destroy();
@@ -91,7 +117,7 @@ export class StreamingTransport implements Transport {
   #watch(sending: Sending, stalled: AbortController): Timer {
     let seen = -1;
     return this.#clock.every(this.#idleMs, () => {
-      const stands = sending.running && sending.handedOver === seen;
+      const stands = sending.running && !sending.held && sending.handedOver === seen;
       seen = sending.handedOver;
       if (!stands) return;
       const reason = `it took no byte for ${this.#idleMs} ms`;
@@ -110,10 +136,18 @@ class Sending {
   started = false;
   /** Between the first and the last byte. */
   running = false;
+  /** Held back by our own limit of bytes a second: the receiver is not to blame. */
+  held = false;
   /** Bytes of the file given to the socket so far. */
   handedOver = 0;
+  readonly #admit: (bytes: number) => Promise<void>;
 
-  constructor(form: FileForm | undefined, progress: Progress | undefined) {
+  constructor(
+    form: FileForm | undefined,
+    progress: Progress | undefined,
+    admit: (bytes: number) => Promise<void>,
+  ) {
+    this.#admit = admit;
     if (form === undefined) {
       this.body = null;
       this.headers = {};
@@ -138,6 +172,9 @@ class Sending {
     try {
       yield frame.head;
       for await (const chunk of sourceChunks(form.source)) {
+        this.held = true;
+        await this.#admit(chunk.length);
+        this.held = false;
         yield chunk;
         this.handedOver += chunk.length;
         progress?.(this.handedOver);

@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import type { Progress } from "../file-manager.ts";
 import type { FileForm } from "./multipart.ts";
 
@@ -14,12 +15,22 @@ export interface TransportRequest {
   readonly progress?: Progress | undefined;
 }
 
+/** A request whose answer is read as it comes. */
+export type OpenRequest = Pick<TransportRequest, "method" | "path" | "signal">;
+
 /** A provider's answer, of any status. */
 export interface TransportAnswer {
   readonly status: number;
   /** Header names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
+}
+
+/** An answer of any status whose body has not been read; whoever has it reads or destroys it. */
+export interface OpenAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Readable;
 }
 
 /**
@@ -29,6 +40,8 @@ export interface TransportAnswer {
  */
 export interface Transport {
   send(request: TransportRequest): Promise<TransportAnswer>;
+  /** Sends a request without a form; the signal also ends the reading of the body. */
+  open(request: OpenRequest): Promise<OpenAnswer>;
   close(): Promise<void>;
 }
 

@@ -3,6 +3,7 @@ import { notFound } from "../errors.ts";
 import type { DeletedFile, FileRequest } from "../file-manager.ts";
 import { contentKeyText } from "../storage/object-key.ts";
 import { withTimeLimit } from "../storage/time-limit.ts";
+import { logged, type OperationWords } from "./operation-log.ts";
 import { type FileManagerParts, providerOf } from "./parts.ts";
 import { ownEffectOf, recordEffect } from "./write-effect.ts";
 
@@ -15,7 +16,18 @@ const STEP_LIMIT_MS = 30_000;
  * key: a crash in between leaves bytes that nobody points at, and never a row that points at nothing.
  * What then cannot be removed is logged with its name, and does not fail the call.
  */
-export async function deleteFile(
+export function deleteFile(
+  parts: FileManagerParts,
+  request: FileRequest,
+  signal: AbortSignal,
+): Promise<DeletedFile> {
+  const work = (): Promise<DeletedFile> => remove(parts, request, signal);
+  return logged(parts, words, work, ({ id }) => ({ file: id }));
+}
+
+const words: OperationWords = { done: "A file was deleted", failed: "A file was not deleted" };
+
+async function remove(
   parts: FileManagerParts,
   request: FileRequest,
   signal: AbortSignal,
@@ -63,6 +75,7 @@ async function step(
   const { clock, logger } = parts;
   try {
     await withTimeLimit({ clock, limitMs: STEP_LIMIT_MS }, work);
+    logger.debug({ removed: name }, "A step of a delete is done");
   } catch (error) {
     logger.error({ left: name, err: error }, "A deleted file left something behind");
   }

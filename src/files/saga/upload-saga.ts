@@ -1,9 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { CodedError } from "../../base/errors.ts";
+import type { LogFields } from "../../base/logger.ts";
 import { type Content, type FileEntry, storedFile } from "../catalog/catalog.ts";
 import type { StoredFile, UploadRequest } from "../file-manager.ts";
 import type { ProviderFile } from "../providers/provider.ts";
 import { type ContentKey, contentKeyText, objectKey } from "../storage/object-key.ts";
+import { duplicateOf } from "./duplicate.ts";
+import { logged, type OperationWords } from "./operation-log.ts";
 import { type FileManagerParts, providerOf } from "./parts.ts";
 import { Undo } from "./undo.ts";
 import { ownEffectOf, recordEffect } from "./write-effect.ts";
@@ -28,6 +31,8 @@ export interface Upload {
   readonly sha256: string;
   readonly sender: ByteSender;
   readonly signal: AbortSignal;
+  /** The id of the content's row, where an unfinished upload has it in its object's key already. */
+  readonly contentId?: string | undefined;
 }
 
 /** How often an upload starts over because the content it pointed at was removed in between. */
@@ -38,7 +43,17 @@ const ATTEMPTS = 10;
  * only the file row is added. When a step fails, the steps before it are taken back in reverse and the
  * caller gets the step's own error.
  */
-export async function storeUpload(parts: FileManagerParts, upload: Upload): Promise<StoredFile> {
+export function storeUpload(parts: FileManagerParts, upload: Upload): Promise<StoredFile> {
+  return logged(parts, words, () => store(parts, upload), factsOf);
+}
+
+const words: OperationWords = { done: "A file was stored", failed: "A file was not stored" };
+
+function factsOf({ id, sizeBytes, provider, purpose }: StoredFile): LogFields {
+  return { file: id, sizeBytes, provider, purpose };
+}
+
+async function store(parts: FileManagerParts, upload: Upload): Promise<StoredFile> {
   const { provider, purpose } = upload.request;
   const key: ContentKey = { sha256: upload.sha256, provider, purpose };
   return parts.lock.run(contentKeyText(key), upload.signal, async () => {
@@ -63,6 +78,9 @@ async function attemptUpload(
   const undo = new Undo(parts);
   try {
     const known = await parts.catalog.findContent(key, upload.signal);
+    const { request, signal } = upload;
+    const duplicate = known && (await duplicateOf(parts, request, known, signal));
+    if (duplicate !== null) return duplicate;
     const content = known ?? (await storeContent(parts, upload, key, undo));
     const file = await addFile(parts, upload, content, undo);
     if (file === null) await undo.run();
@@ -82,7 +100,7 @@ async function storeContent(
 ): Promise<Content> {
   const { catalog, clock } = parts;
   const { request, signal } = upload;
-  const id = randomUUID();
+  const id = upload.contentId ?? randomUUID();
   const storageKey = objectKey(key, id);
   const providerFile = await upload.sender.admit(signal, () =>
     sendBytes(parts, upload, storageKey, undo),
@@ -99,6 +117,7 @@ async function storeContent(
   const write = new RowWrite();
   undo.add(`content ${id}`, (each) => removeContentRow(catalog, id, write, each), true);
   const winner = await write.run((each) => catalog.addContent(content, each));
+  parts.logger.debug({ content: winner.id, isOurs: winner.id === id }, "The content has its row");
   // Another process stored the same bytes first: our own object and provider file are not needed.
   if (winner.id !== id) await undo.run();
   return winner;
@@ -127,7 +146,11 @@ async function sendBytes(
       return null;
     }
   };
-  const stored = guarded(sender.putObject(storageKey, storing));
+  const putObject = async (): Promise<void> => {
+    await sender.putObject(storageKey, storing);
+    parts.logger.debug({ sizeBytes: upload.request.source.sizeBytes }, "The bytes are stored");
+  };
+  const stored = guarded(putObject());
   if (!sender.concurrent) await stored;
   // Not stopped by a failed object: a provider that is cut off may keep a file whose id nobody knows.
   const sent = failures.length > 0 ? null : guarded(sendToProvider(parts, upload, undo));
@@ -147,6 +170,7 @@ async function sendToProvider(
   if (sender.sendToProvider === null || name === "none") return null;
   try {
     const file = await sender.sendToProvider(signal);
+    parts.logger.debug({ provider: name, providerFile: file.id }, "The provider has the bytes");
     undo.add(`file ${file.id} at provider ${name}`, async (each) => {
       await providerOf(parts, name).remove(file.id, each);
       return undefined;

@@ -38,21 +38,24 @@ export function makeProcessFolder(dir: string): ProcessFolder {
 
 /**
  * Removes the folders below `dir` whose processes are gone and says how many there were. Folders of
- * living processes, this one's included, and everything else in `dir` stay untouched.
+ * living processes, this one's included, and everything else in `dir` stay untouched. `rescue` may take
+ * out what is still of use; it is given each folder just before it is removed.
  */
-export function sweepProcessFolders(dir: string): number {
+export function sweepProcessFolders(dir: string, rescue?: (path: string) => void): number {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   return alone(dir, () => {
     const folders = readdirSync(dir, { withFileTypes: true });
     return folders.filter(
-      (entry) => entry.isDirectory() && ownName.test(entry.name) && sweep(join(dir, entry.name)),
+      (entry) =>
+        entry.isDirectory() && ownName.test(entry.name) && sweep(join(dir, entry.name), rescue),
     ).length;
   });
 }
 
-function sweep(path: string): boolean {
+function sweep(path: string, rescue?: (path: string) => void): boolean {
   const lock = lockIn(path, 0);
   if (lock === null) return false;
+  rescue?.(path);
   lock.close();
   rmSync(path, { recursive: true, force: true });
   return true;

@@ -37,6 +37,24 @@ export interface ObjectStorage {
   close(): Promise<void>;
 }
 
+/** An object as a list names it. */
+export interface ListedObject {
+  readonly key: string;
+  /** -1 where the list does not say. */
+  readonly sizeBytes: number;
+  /** ISO 8601; empty where the list does not say. */
+  readonly storedAt: string;
+}
+
+/** Port: which objects there are. */
+export interface ObjectListing {
+  /**
+   * All objects in the folder `prefix` (empty for the whole bucket, else ending with a slash) and below,
+   * in no particular order. What comes and goes meanwhile may be missing, or be there.
+   */
+  list(prefix: string, signal: AbortSignal): AsyncIterable<ListedObject>;
+}
+
 /** The MD5 that an ETag carries, or null when it carries none. */
 export function md5OfEtag(etag: string | null | undefined): string | null {
   return /^"?([0-9a-f]{32})"?$/i.exec(etag ?? "")?.[1]?.toLowerCase() ?? null;

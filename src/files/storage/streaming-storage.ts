@@ -1,18 +1,18 @@
 import type { Readable } from "node:stream";
 import { type Dispatcher, Pool } from "undici";
 import type { Clock } from "../../base/clock.ts";
+import { backendUnavailable } from "../errors.ts";
 import type { ByteRange } from "../file-manager.ts";
-import {
-  answerFailure,
-  type BackendAnswer,
-  connectionFailure,
-  saysMissing,
-} from "./backend-failure.ts";
+import { answerFailure, connectionFailure, saysMissing } from "./backend-failure.ts";
+import { answerOf, expectSuccess, readText } from "./http-answer.ts";
 import { encodeKey } from "./object-key.ts";
+import { type ListPage, readListPage } from "./object-list.ts";
 import {
+  type ListedObject,
   md5OfEtag,
   type NewObject,
   type ObjectFacts,
+  type ObjectListing,
   type ObjectStorage,
 } from "./object-storage.ts";
 import { type PutLimits, PutWatch } from "./put-watch.ts";
@@ -41,15 +41,16 @@ interface Limits extends PutLimits {
   readonly answerMs: number;
 }
 
-/** How much of an answer that is not an object is read: errors and facts are far smaller. */
-const ANSWER_MAX_BYTES = 64 * 1024;
+/** Objects of one page of a list, and bytes of such a page at most. */
+const LIST_PAGE = 1000;
+const LIST_MAX_BYTES = 8 * 2 ** 20;
 
 /**
  * Objects over the object API directly, chunk by chunk and with back-pressure both ways. The length is
  * always announced, so that the bucket's size limit holds and a broken upload stores nothing; errors are
  * judged by their body, because the API says 400 for nearly everything.
  */
-export class StreamingStorage implements ObjectStorage {
+export class StreamingStorage implements ObjectStorage, ObjectListing {
   readonly #clock: Clock;
   readonly #limits: Limits;
   readonly #writes: Pool;
@@ -166,8 +167,41 @@ export class StreamingStorage implements ObjectStorage {
     }
   }
 
+  async *list(prefix: string, signal: AbortSignal): AsyncGenerator<ListedObject, void, void> {
+    const folders = [prefix];
+    for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+      for (let offset = 0; ; ) {
+        const page = await this.#listPage(folder, offset, signal);
+        folders.push(...page.folders);
+        yield* page.objects;
+        offset += page.entries;
+        if (page.entries < LIST_PAGE) break;
+      }
+    }
+  }
+
   async close(): Promise<void> {
     await Promise.all([this.#writes.destroy(), this.#reads.destroy()]);
+  }
+
+  async #listPage(prefix: string, offset: number, signal: AbortSignal): Promise<ListPage> {
+    const during = "listing objects";
+    const sortBy = { column: "name", order: "asc" };
+    try {
+      const response = await this.#dispatch(this.#writes, signal, {
+        method: "POST",
+        path: `${this.#objects}/list/${this.#bucket}`,
+        headers: { ...this.#headers, "content-type": "application/json" },
+        body: JSON.stringify({ prefix, limit: LIST_PAGE, offset, sortBy }),
+      });
+      if (response.statusCode !== 200) throw answerFailure(during, await answerOf(response));
+      const page = readListPage(prefix, await readText(response.body, LIST_MAX_BYTES));
+      if (page !== undefined) return page;
+      throw backendUnavailable({ during, reason: "the answer is no list of objects" });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw connectionFailure(during, error);
+    }
   }
 
   /** One request without a streamed body; waiting for a free connection counts into its time. */
@@ -228,41 +262,7 @@ async function* watched(
   }
 }
 
-async function expectSuccess(during: string, response: Dispatcher.ResponseData): Promise<void> {
-  if (response.statusCode < 200 || response.statusCode >= 300) {
-    throw answerFailure(during, await answerOf(response));
-  }
-  await response.body.dump();
-}
-
-async function answerOf(response: Dispatcher.ResponseData): Promise<BackendAnswer> {
-  const retryAfter = response.headers["retry-after"];
-  const answer = { status: response.statusCode, retryAfter: String(retryAfter ?? "") };
-  try {
-    const { statusCode, code, error } = JSON.parse(await readText(response.body)) as {
-      readonly statusCode?: string;
-      readonly code?: string;
-      readonly error?: string;
-    };
-    return { ...answer, statusCode, code: code ?? error };
-  } catch {
-    // A proxy's page: its status says all there is to know.
-    return answer;
-  }
-}
-
 function factsOf(text: string): ObjectFacts {
   const { size, etag } = JSON.parse(text) as { readonly size?: unknown; readonly etag?: string };
   return { sizeBytes: typeof size === "number" ? size : -1, md5: md5OfEtag(etag) };
-}
-
-async function readText(body: Dispatcher.ResponseData["body"]): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    chunks.push(chunk as Buffer);
-    bytes += (chunk as Buffer).length;
-    if (bytes > ANSWER_MAX_BYTES) throw new RangeError("The answer is too long.");
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }

@@ -16,10 +16,14 @@ import type {
 import type { ProviderFile } from "../providers/provider.ts";
 import { deleteFile } from "../saga/delete-saga.ts";
 import { missingObject } from "../saga/missing-object.ts";
+import { partsOf } from "../saga/operation-log.ts";
 import { closeParts, type FileManagerParts, providerOf } from "../saga/parts.ts";
 import { storeUpload } from "../saga/upload-saga.ts";
 import { withEffect } from "../saga/write-effect.ts";
 import { resolveRange } from "../storage/byte-range.ts";
+import type { ObjectFacts } from "../storage/object-storage.ts";
+import type { PartialUpload } from "../storage/resumable/partial-uploads.ts";
+import { type ResumableOptions, ResumableUploads } from "../storage/resumable/resumable-uploads.ts";
 import { StreamingStorage, type StreamingStorageOptions } from "../storage/streaming-storage.ts";
 import { type SupabaseAccess, SupabaseConnection } from "../storage/supabase-connection.ts";
 import { Admission } from "./admission.ts";
@@ -35,6 +39,8 @@ export interface StreamingFileManagerOptions {
   readonly waitingUploadsMax?: number;
   /** SHA-256 hashes remembered by path, size, modification time and inode; default 1,000. */
   readonly hashesMax?: number;
+  /** Sends large files in parts that survive a lost connection; default null: all in one piece. */
+  readonly resumable?: ResumableUploads | null;
 }
 
 /**
@@ -44,6 +50,7 @@ export interface StreamingFileManagerOptions {
 export class StreamingFileManager implements FileManager {
   readonly #parts: FileManagerParts;
   readonly #stamps: AccessStamps;
+  readonly #resumable: ResumableUploads | null;
   readonly #hashing: Admission;
   readonly #sending: Admission;
   readonly #hashes: SourceHashes;
@@ -51,8 +58,9 @@ export class StreamingFileManager implements FileManager {
   #noMd5FromBytes = Number.POSITIVE_INFINITY;
 
   constructor(parts: FileManagerParts, options: StreamingFileManagerOptions = {}) {
-    const { uploads = 8, waitingUploadsMax = 1000, hashesMax = 1000 } = options;
+    const { uploads = 8, waitingUploadsMax = 1000, hashesMax = 1000, resumable = null } = options;
     this.#parts = parts;
+    this.#resumable = resumable;
     this.#stamps = new AccessStamps(parts);
     this.#hashing = new Admission({ running: uploads, waitingMax: waitingUploadsMax });
     this.#sending = new Admission({ running: uploads, waitingMax: waitingUploadsMax });
@@ -61,10 +69,11 @@ export class StreamingFileManager implements FileManager {
 
   upload(request: UploadRequest, call: Call): Promise<StoredFile> {
     const { signal } = call;
+    const parts = partsOf(this.#parts, call);
     return withEffect(async () => {
       // Hashing first costs one more read, and saves the whole transfer of what is stored already.
       const known = await this.#hashing.run(signal, () => this.#hashes.of(request.source, signal));
-      return this.#store(request, known, signal);
+      return this.#store(parts, request, known, signal);
     });
   }
 
@@ -96,47 +105,64 @@ export class StreamingFileManager implements FileManager {
   }
 
   delete(request: FileRequest, call: Call): Promise<DeletedFile> {
-    return deleteFile(this.#parts, request, call.signal);
+    return deleteFile(partsOf(this.#parts, call), request, call.signal);
   }
 
   async close(): Promise<void> {
     await this.#stamps.settled();
+    await this.#resumable?.close();
     await closeParts(this.#parts);
   }
 
-  async #store(request: UploadRequest, known: KnownHash, signal: AbortSignal): Promise<StoredFile> {
-    const { source } = request;
-    const file = await storeUpload(this.#parts, {
-      request,
-      sha256: known.sha256,
-      signal,
-      sender: {
-        putObject: (key, each) => this.#put(request, known, key, each),
-        sendToProvider: this.#providerSender(request),
-        concurrent: true,
-        admit: (each, sending) => this.#sending.run(each, sending),
-        verify: () => source.verifyUnchanged(),
-      },
-    });
-    // A duplicate sends nothing and is done all the same.
-    request.progress?.(source.sizeBytes);
-    return file;
+  async #store(
+    parts: FileManagerParts,
+    request: UploadRequest,
+    known: KnownHash,
+    signal: AbortSignal,
+  ): Promise<StoredFile> {
+    const { source, provider, purpose } = request;
+    const { sizeBytes } = source;
+    const { sha256 } = known;
+    const partial = await this.#resumable?.claim({ sha256, provider, purpose, sizeBytes });
+    try {
+      const file = await storeUpload(parts, {
+        request,
+        sha256,
+        signal,
+        contentId: partial?.contentId,
+        sender: {
+          putObject: (key, each) => this.#put({ parts, request, known, partial }, key, each),
+          sendToProvider: this.#providerSender(request),
+          concurrent: true,
+          admit: (each, sending) => this.#sending.run(each, sending),
+          verify: () => source.verifyUnchanged(),
+        },
+      });
+      // A duplicate sends nothing and is done all the same.
+      request.progress?.(sizeBytes);
+      return file;
+    } finally {
+      await partial?.release();
+    }
   }
 
   async #put(
-    request: UploadRequest,
-    known: KnownHash,
+    { parts, request, known, partial }: OutgoingUpload,
     key: string,
     signal: AbortSignal,
   ): Promise<void> {
-    const { storage } = this.#parts;
+    const { storage, logger } = parts;
     const { source, mimeType } = request;
     const { sizeBytes } = source;
     const outgoing = new OutgoingBytes(source, known, {
       withMd5: sizeBytes < this.#noMd5FromBytes,
       progress: request.progress,
     });
-    await storage.put({ key, sizeBytes, mimeType, open: () => outgoing.chunks() }, signal);
+    const object = { key, sizeBytes, mimeType, open: (start = 0) => outgoing.chunks(start) };
+    const keep = request.keepPartial === true;
+    const isStored =
+      partial != null && (await this.#resumable?.put({ ...object, keep, logger }, partial, signal));
+    if (isStored !== true) await storage.put({ ...object, open: () => object.open() }, signal);
     const stored = await storage.head(key, signal);
     if (stored?.sizeBytes !== sizeBytes) {
       const actual = stored === null ? "no object" : `${stored.sizeBytes} bytes`;
@@ -161,16 +187,27 @@ export class StreamingFileManager implements FileManager {
   }
 }
 
+/** One upload on its way to storage. */
+interface OutgoingUpload {
+  readonly parts: FileManagerParts;
+  readonly request: UploadRequest;
+  readonly known: KnownHash;
+  /** Null or missing where it goes in one piece. */
+  readonly partial: PartialUpload | null | undefined;
+}
+
 /** What {@link openStreamingFileManager} connects. */
 export interface StreamingConnectOptions
   extends Omit<FileManagerParts, "catalog" | "storage">,
-    StreamingFileManagerOptions {
+    Omit<StreamingFileManagerOptions, "resumable"> {
   readonly supabase: SupabaseAccess;
   /** Connections for rows; default 16. */
   readonly catalogConnections?: number;
   /** Milliseconds one request for rows may take; default 15,000. */
   readonly catalogTimeoutMs?: number;
   readonly storage?: Omit<StreamingStorageOptions, "clock">;
+  /** How large files are sent in parts; null sends all in one piece. */
+  readonly resumable?: Omit<ResumableOptions, "clock" | "logger" | "head"> | null;
 }
 
 /** A streaming file manager on Supabase, with kept connections and time limits. */
@@ -189,5 +226,11 @@ export function openStreamingFileManager(options: StreamingConnectOptions): Stre
     catalog: new SupabaseCatalog(connection),
     storage: new StreamingStorage(supabase, { ...options.storage, clock }),
   };
-  return new StreamingFileManager(parts, options);
+  const head = (key: string, signal: AbortSignal): Promise<ObjectFacts | null> =>
+    parts.storage.head(key, signal);
+  const resumable =
+    options.resumable === null
+      ? null
+      : new ResumableUploads(supabase, { ...options.resumable, clock, logger, head });
+  return new StreamingFileManager(parts, { ...options, resumable });
 }

@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { readSmallBody, sendJson } from "../loopback-server.ts";
-import { type FaultBook, type FaultPlan, parseFaultPlan } from "./faults.ts";
+import { type FaultBook, type FaultPlan, parseFaultPlans } from "./faults.ts";
 import type { ProviderFile } from "./provider-files.ts";
+import { type AccountLimits, parseAccountLimits, type RequestLimits } from "./request-limits.ts";
 
 /** The only place where a stand-in is not like its provider. */
 export const ADMIN_PREFIX = "/__stand-in";
@@ -18,13 +19,16 @@ export interface StandInReport {
   /** Bytes of upload bodies, also of those that were refused or cut. */
   readonly uploadBytes: number;
   readonly openConnections: number;
-  readonly faults: FaultPlan | null;
+  /** The plans that are set, or null when none is. */
+  readonly faults: readonly FaultPlan[] | null;
+  readonly limits: AccountLimits;
 }
 
 /** What the admin routes act on. */
 export interface AdminTarget {
   report(): StandInReport;
   readonly faults: FaultBook;
+  readonly limits: RequestLimits;
   /** Forgets all files and counts. */
   reset(): Promise<void>;
 }
@@ -32,9 +36,10 @@ export interface AdminTarget {
 const MAX_ADMIN_BYTES = 64 * 1024;
 
 /**
- * `GET /__stand-in/report`, `PUT /__stand-in/faults` (JSON, see `parseFaultPlan`), `DELETE
- * /__stand-in/faults`, `DELETE /__stand-in/files`. No key is asked for: only this machine gets here,
- * and changes need JSON or a method that no web page can send unasked.
+ * `GET /__stand-in/report`, `PUT /__stand-in/faults` (JSON, see `parseFaultPlans`), `PUT
+ * /__stand-in/limits` (JSON, see `parseAccountLimits`), `DELETE` of both, and of `/__stand-in/files`.
+ * No key is asked for: only this machine gets here, and changes need JSON or a method that no web page
+ * can send unasked.
  */
 export async function serveAdmin(
   request: IncomingMessage,
@@ -43,21 +48,55 @@ export async function serveAdmin(
 ): Promise<void> {
   const path = (request.url ?? "").slice(ADMIN_PREFIX.length).split("?")[0];
   const call = `${request.method} ${path}`;
-  if (call === "GET /report") return sendJson(response, 200, target.report());
-  if (call === "DELETE /faults") {
-    target.faults.clear();
-    return sendJson(response, 200, { faults: null });
-  }
-  if (call === "DELETE /files") {
-    await target.reset();
-    return sendJson(response, 200, target.report());
-  }
-  if (call !== "PUT /faults") return sendJson(response, 404, { message: `There is no ${call}.` });
-  const plan = parseFaultPlan(await readJson(request));
-  if (typeof plan === "string") return sendJson(response, 400, { message: plan });
-  target.faults.set(plan);
-  sendJson(response, 200, { faults: plan });
+  const { status, body } = await (ADMIN_CALLS[call] ?? unknownCall)({ request, call, target });
+  sendJson(response, status, body);
 }
+
+interface AdminCall {
+  readonly request: IncomingMessage;
+  readonly call: string;
+  readonly target: AdminTarget;
+}
+
+interface AdminAnswer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+const ok = (body: unknown): AdminAnswer => ({ status: 200, body });
+const refused = (message: string): AdminAnswer => ({ status: 400, body: { message } });
+const unknownCall = async ({ call }: AdminCall): Promise<AdminAnswer> => ({
+  status: 404,
+  body: { message: `There is no ${call}.` },
+});
+
+const ADMIN_CALLS: Readonly<Record<string, (call: AdminCall) => Promise<AdminAnswer>>> = {
+  "GET /report": async ({ target }) => ok(target.report()),
+  "DELETE /files": async ({ target }) => {
+    await target.reset();
+    return ok(target.report());
+  },
+  "PUT /faults": async ({ request, target }) => {
+    const plans = parseFaultPlans(await readJson(request));
+    if (typeof plans === "string") return refused(plans);
+    target.faults.set(plans);
+    return ok({ faults: plans });
+  },
+  "DELETE /faults": async ({ target }) => {
+    target.faults.clear();
+    return ok({ faults: null });
+  },
+  "PUT /limits": async ({ request, target }) => {
+    const limits = parseAccountLimits(await readJson(request));
+    if (typeof limits === "string") return refused(limits);
+    target.limits.set(limits);
+    return ok({ limits });
+  },
+  "DELETE /limits": async ({ target }) => {
+    target.limits.set();
+    return ok({ limits: target.limits.limits });
+  },
+};
 
 async function readJson(request: IncomingMessage): Promise<unknown> {
   const body = await readSmallBody(request, MAX_ADMIN_BYTES);

@@ -1,4 +1,5 @@
 import { type Clock, sleep } from "../../base/clock.ts";
+import { type Random, seededRandom } from "../../base/random.ts";
 
 /** Which operation of the file API a request is. */
 export type Operation = "upload" | "list" | "retrieve" | "content" | "delete";
@@ -11,8 +12,16 @@ export interface FaultTarget {
   readonly clock: Clock;
   /** Bytes of the request's body so far. */
   readonly bytesReceived: number;
-  /** Answers with the provider's documented error for this status. */
-  answerError(status: number): void;
+  /** Milliseconds since the request arrived. */
+  readonly elapsedMs: number;
+  /** Answers with the provider's documented error for this status, and when to come back. */
+  answerError(status: number, retryAfterSeconds: number | undefined): void;
+  /** Answers that the account has nothing left to spend. */
+  answerArrears(): void;
+  /** Changes the text of the answer. */
+  alterReply(alter: (text: string) => string): void;
+  /** Reads the body away and resolves when the client has gone. */
+  hang(): Promise<void>;
   /** Cuts the connection with a TCP reset. */
   reset(): void;
 }
@@ -25,7 +34,11 @@ interface FaultKind {
   readonly min: number;
   readonly max: number;
   readonly moment: FaultMoment;
-  act(value: number, target: FaultTarget): FaultResult | Promise<FaultResult>;
+  act(
+    value: number,
+    target: FaultTarget,
+    values: FaultPlan["values"],
+  ): FaultResult | Promise<FaultResult>;
 }
 
 /**
@@ -45,9 +58,47 @@ const FAULT_KINDS: readonly FaultKind[] = [
     min: 400,
     max: 599,
     moment: "arrival",
-    act: (status, target) => {
-      target.answerError(status);
+    act: (status, target, values) => {
+      target.answerError(status, values["retryAfterSeconds"]);
       return "over";
+    },
+  },
+  {
+    // Goes with errorStatus: the value of its Retry-After header, which is then sent by either provider.
+    field: "retryAfterSeconds",
+    min: 0,
+    max: 86_400,
+    moment: "arrival",
+    act: () => "go-on",
+  },
+  {
+    // 1: the 429 that no waiting cures.
+    field: "spentQuota",
+    min: 1,
+    max: 1,
+    moment: "arrival",
+    act: (_one, target) => {
+      target.answerArrears();
+      return "over";
+    },
+  },
+  {
+    // 1: the body is taken, nothing is kept, and no answer ever comes.
+    field: "hang",
+    min: 1,
+    max: 1,
+    moment: "arrival",
+    act: (_one, target) => target.hang().then(() => "over"),
+  },
+  {
+    // The body is read at this speed at most, so that the client has to wait.
+    field: "bytesPerSecond",
+    min: 1,
+    max: 1e12,
+    moment: "bytes",
+    act: (rate, { clock, bytesReceived, elapsedMs }) => {
+      const aheadMs = Math.max(0, (bytesReceived / rate) * 1000 - elapsedMs);
+      return sleep(clock, aheadMs).then(() => "go-on");
     },
   },
   {
@@ -59,6 +110,30 @@ const FAULT_KINDS: readonly FaultKind[] = [
       if (target.bytesReceived < bytes) return "go-on";
       target.reset();
       return "over";
+    },
+  },
+  {
+    // The file object names so many bytes more than arrived.
+    field: "wrongBytes",
+    min: 1,
+    max: 1e9,
+    moment: "reply",
+    act: (more, target) => {
+      target.alterReply((text) =>
+        text.replace(/"bytes":(\d+)/, (_, bytes: string) => `"bytes":${Number(bytes) + more}`),
+      );
+      return "go-on";
+    },
+  },
+  {
+    // 1: the answer stops in the middle of its JSON.
+    field: "truncateReply",
+    min: 1,
+    max: 1,
+    moment: "reply",
+    act: (_one, target) => {
+      target.alterReply((text) => text.slice(0, Math.floor(text.length / 2)));
+      return "go-on";
     },
   },
   {
@@ -83,21 +158,58 @@ export interface FaultPlan {
   readonly count: number | null;
   /** Empty: all operations. */
   readonly operations: readonly string[];
+  /** How many of a hundred requests are hit; chosen by `seed`, the same ones in every run. */
+  readonly percent: number;
+  readonly seed: number;
 }
 
-/** Reads a plan from JSON: the numbers of the table, `count` and `operations`. A text says what is wrong. */
-export function parseFaultPlan(json: unknown): FaultPlan | string {
+/** Plans that may be set at once. */
+const MAX_PLANS = 20;
+
+/**
+ * Reads a plan from JSON: the numbers of the table, `count`, `operations`, `percent` and `seed`; or a
+ * list of plans, of which the first that hits a request acts on it. A text says what is wrong.
+ */
+export function parseFaultPlans(json: unknown): readonly FaultPlan[] | string {
+  if (!Array.isArray(json)) {
+    const plan = parsePlan(json);
+    return typeof plan === "string" ? plan : [plan];
+  }
+  if (json.length === 0 || json.length > MAX_PLANS) {
+    return `Faults are an object, or a list of 1 to ${MAX_PLANS} of them.`;
+  }
+  const plans = json.map(parsePlan);
+  return plans.find((plan) => typeof plan === "string") ?? (plans as FaultPlan[]);
+}
+
+function parsePlan(json: unknown): FaultPlan | string {
   if (typeof json !== "object" || json === null || Array.isArray(json))
     return "Faults are an object.";
-  const { count = null, operations = [], ...rest } = json as Record<string, unknown>;
+  const {
+    count = null,
+    operations = [],
+    percent = 100,
+    seed = 1,
+    ...rest
+  } = json as Record<string, unknown>;
   if (count !== null && !(Number.isInteger(count) && Number(count) >= 1)) {
     return "count is a whole number of at least 1.";
   }
   if (!Array.isArray(operations) || operations.some((each) => !OPERATIONS.includes(each))) {
     return `operations is a list of ${OPERATIONS.join(", ")}.`;
   }
+  if (typeof percent !== "number" || !(percent > 0 && percent <= 100)) {
+    return "percent is a number above 0, up to 100.";
+  }
+  if (!Number.isInteger(seed)) return "seed is a whole number.";
+  const values = parseValues(rest);
+  if (typeof values === "string") return values;
+  return { values, count: count as number | null, operations, percent, seed: Number(seed) };
+}
+
+function parseValues(json: Readonly<Record<string, unknown>>): FaultPlan["values"] | string {
   const values: Record<string, number> = {};
-  for (const [field, value] of Object.entries(rest)) {
+  for (const [field, value] of Object.entries(json)) {
     const kind = FAULT_KINDS.find((each) => each.field === field);
     const known = FAULT_KINDS.map((each) => each.field).join(", ");
     if (kind === undefined) return `There is no fault ${field.slice(0, 40)}; known are ${known}.`;
@@ -106,7 +218,7 @@ export function parseFaultPlan(json: unknown): FaultPlan | string {
     }
     values[field] = value;
   }
-  return { values, count: count as number | null, operations };
+  return values;
 }
 
 /** The faults that hit one request. */
@@ -117,34 +229,44 @@ export interface RequestFaults {
   has(moment: FaultMoment): boolean;
 }
 
+interface ActivePlan {
+  plan: FaultPlan;
+  readonly random: Random;
+}
+
 /** Which faults are set, and which requests they still hit. */
 export class FaultBook {
-  #plan: FaultPlan | undefined;
+  #active: ActivePlan[] = [];
 
-  get plan(): FaultPlan | undefined {
-    return this.#plan;
+  get plans(): readonly FaultPlan[] {
+    return this.#active.map(({ plan }) => plan);
   }
 
   /** Replaces what was set before. */
-  set(plan: FaultPlan): void {
-    this.#plan = plan;
+  set(plans: readonly FaultPlan[]): void {
+    this.#active = plans.map((plan) => ({ plan, random: seededRandom(plan.seed) }));
   }
 
   clear(): void {
-    this.#plan = undefined;
+    this.#active = [];
   }
 
-  /** The faults for a request that has just arrived; counts it. */
+  /** The faults for a request that has just arrived: those of the first plan that hits it. */
   take(operation: Operation): RequestFaults {
-    const plan = this.#plan;
-    const hits =
-      plan !== undefined && (plan.operations.length === 0 || plan.operations.includes(operation));
-    if (hits && plan.count !== null) {
-      const left = plan.count - 1;
-      this.#plan = left === 0 ? undefined : { ...plan, count: left };
+    const hit = this.#active.find(({ plan, random }) => hits(plan, random, operation));
+    if (hit === undefined) return faultsOf({});
+    const { values, count } = hit.plan;
+    if (count !== null) {
+      hit.plan = { ...hit.plan, count: count - 1 };
+      if (count === 1) this.#active = this.#active.filter((each) => each !== hit);
     }
-    return faultsOf(hits ? plan.values : {});
+    return faultsOf(values);
   }
+}
+
+function hits({ operations, percent }: FaultPlan, random: Random, operation: Operation): boolean {
+  if (operations.length > 0 && !operations.includes(operation)) return false;
+  return percent === 100 || random.next() * 100 < percent;
 }
 
 function faultsOf(values: FaultPlan["values"]): RequestFaults {
@@ -154,7 +276,7 @@ function faultsOf(values: FaultPlan["values"]): RequestFaults {
     has: (moment) => kindsAt(moment).length > 0,
     act: async (moment, target) => {
       for (const kind of kindsAt(moment)) {
-        if ((await kind.act(values[kind.field] ?? 0, target)) === "over") return "over";
+        if ((await kind.act(values[kind.field] ?? 0, target, values)) === "over") return "over";
       }
       return "go-on";
     },

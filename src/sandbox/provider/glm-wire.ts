@@ -100,6 +100,17 @@ const ERRORS: Readonly<
   "bad-type": [400, "1214", () => "The file parameter is invalid. Please check the documentation."],
   "too-many-files": [400, "1210", () => INVALID],
   "quota-spent": [400, "1210", () => INVALID],
+  "too-fast": [
+    429,
+    "1303",
+    () => "High frequency usage of this API, please reduce the frequency of your requests.",
+  ],
+  "too-many-at-once": [
+    429,
+    "1302",
+    () => "Your concurrency for this API is too high. Please reduce it.",
+  ],
+  arrears: [429, "1113", () => "Your account is in arrears, please recharge and try again."],
   "not-found": [
     404,
     "1214",
@@ -118,6 +129,7 @@ const OVERSIZE_STATUS = 435;
 const OVERSIZE_BYTES = 100 * MIB;
 
 const FAULTS: Readonly<Record<number, readonly [string, string]>> = {
+  401: ["1000", "Authentication Failed"],
   429: ["1302", "Your concurrency for this API is too high. Please reduce it."],
   500: ["500", "Internal Error"],
   503: ["1230", "API call process error"],
@@ -137,6 +149,8 @@ export const GLM_WIRE: ProviderWire = {
   retrieves: false,
   lists: "of-purpose",
   requestIdHeader: "x-log-id",
+  // None are documented.
+  rateHeaders: () => ({}),
   newFileId: () => `file-${randomBytes(12).toString("hex")}`,
   fileObject: (file) => ({
     id: file.id,

@@ -75,6 +75,23 @@ const ERRORS: Readonly<
     () =>
       "The total size of your files exceeded the max total size, please delete previous uploaded files",
   ],
+  "too-fast": [
+    429,
+    "rate_limit_reached_error",
+    (facts) =>
+      `Your account request reached max request: ${facts.limit}, please try again after ${facts.retryAfterSeconds} seconds`,
+  ],
+  "too-many-at-once": [
+    429,
+    "rate_limit_reached_error",
+    (facts) =>
+      `Your account request reached max concurrency: ${facts.limit}, please try again after ${facts.retryAfterSeconds} seconds`,
+  ],
+  arrears: [
+    429,
+    "exceeded_current_quota_error",
+    () => "You exceeded your current quota, please check your account balance",
+  ],
   "not-found": [404, "resource_not_found_error", (facts) => `file ${facts.fileId} not found`],
   "no-content": [400, "invalid_request_error", () => "The file has no extracted content"],
   "no-route": [404, "resource_not_found_error", () => "The requested URL was not found"],
@@ -82,6 +99,7 @@ const ERRORS: Readonly<
 
 /** What a fault's status is called; other statuses get the nearest of these. */
 const FAULTS: Readonly<Record<number, readonly [string, string]>> = {
+  401: ["incorrect_api_key_error", "Incorrect API key provided"],
   429: ["engine_overloaded_error", "The engine is currently overloaded, please try again later"],
   500: ["server_error", "An internal error occurred"],
   503: ["server_unavailable", "The server is temporarily unavailable"],
@@ -106,6 +124,11 @@ export const KIMI_WIRE: ProviderWire = {
   retrieves: true,
   lists: "all",
   requestIdHeader: "msh-request-id",
+  rateHeaders: ({ limit, remaining, resetSeconds }) => ({
+    "x-ratelimit-limit": `${limit}`,
+    "x-ratelimit-remaining": `${remaining}`,
+    "x-ratelimit-reset": `${resetSeconds}`,
+  }),
   newFileId: () => randomBytes(10).toString("hex"),
   fileObject: (file) => ({
     id: file.id,
@@ -119,7 +142,10 @@ export const KIMI_WIRE: ProviderWire = {
   }),
   refuse: (refusal, facts) => {
     const [status, type, message] = ERRORS[refusal];
-    return errorOf(status, type, message(facts));
+    const { retryAfterSeconds } = facts;
+    const headers =
+      retryAfterSeconds === undefined ? {} : { "retry-after": `${retryAfterSeconds}` };
+    return { ...errorOf(status, type, message(facts)), headers };
   },
   fault: (status) => {
     const [type, message] = FAULTS[status] ??

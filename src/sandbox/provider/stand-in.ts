@@ -5,10 +5,12 @@ import type { Clock } from "../../base/clock.ts";
 import { drain, type LoopbackServer, listenOnLoopback, sendJson } from "../loopback-server.ts";
 import { ADMIN_PREFIX, type StandInReport, serveAdmin } from "./admin.ts";
 import { FaultBook, type FaultTarget, type Operation, type RequestFaults } from "./faults.ts";
+import { answerBeforeBody } from "./lingering-answer.ts";
 import { type ProviderFile, ProviderFiles } from "./provider-files.ts";
+import { RequestLimits } from "./request-limits.ts";
 import { BrokenUpload, receiveUpload } from "./upload-arrival.ts";
 import { judgeUpload, largestFile } from "./upload-rules.ts";
-import type { ProviderWire, Refusal, RefusalFacts } from "./wire.ts";
+import type { ProviderWire, Refusal, RefusalFacts, WireError } from "./wire.ts";
 
 /** What a stand-in is made of. */
 export interface StandInOptions {
@@ -28,7 +30,10 @@ interface Exchange {
   readonly url: URL;
   readonly fileId: string;
   readonly faults: RequestFaults;
+  readonly arrivedMs: number;
 }
+
+type Answerable = Pick<Exchange, "request" | "response">;
 
 interface Route {
   readonly operation: Operation;
@@ -59,6 +64,7 @@ export class StandIn {
   readonly #options: StandInOptions;
   readonly #files: ProviderFiles;
   readonly #faults = new FaultBook();
+  readonly #limits = new RequestLimits();
   #requests: Record<string, number> = {};
   #refused: Record<string, number> = {};
   #uploadBytes = 0;
@@ -94,7 +100,7 @@ export class StandIn {
       .catch((error: unknown) => {
         if (!(error instanceof BrokenUpload)) process.stderr.write(`${String(error)}\n`);
         if (response.headersSent) response.destroy();
-        else this.#sendError(response, this.#options.wire.fault(500));
+        else this.#sendError({ request, response }, this.#options.wire.fault(500));
       })
       .finally(() => drain(request));
   }
@@ -107,6 +113,7 @@ export class StandIn {
       return serveAdmin(request, response, {
         report: () => this.#report(),
         faults: this.#faults,
+        limits: this.#limits,
         reset: () => this.#reset(),
       });
     }
@@ -115,14 +122,35 @@ export class StandIn {
       : "";
     const route = ROUTES.find((each) => each.method === request.method && each.path.test(path));
     const keyRefusal = refuseKey(request.headers.authorization, this.#options.apiKey);
-    if (keyRefusal !== undefined) return this.#refuse(response, keyRefusal);
-    if (route === undefined) return this.#refuse(response, "no-route");
-    this.#requests[route.operation] = (this.#requests[route.operation] ?? 0) + 1;
-    const faults = this.#faults.take(route.operation);
+    if (keyRefusal !== undefined) return this.#refuse({ request, response }, keyRefusal);
+    if (route === undefined) return this.#refuse({ request, response }, "no-route");
     const fileId = route.path.exec(path)?.[1] ?? "";
-    const exchange = { request, response, url, fileId, faults };
+    await this.#limited({ request, response }, () =>
+      this.#perform(route.operation, { request, response, url, fileId }),
+    );
+  }
+
+  async #perform(
+    operation: Operation,
+    call: Omit<Exchange, "faults" | "arrivedMs">,
+  ): Promise<void> {
+    this.#requests[operation] = (this.#requests[operation] ?? 0) + 1;
+    const faults = this.#faults.take(operation);
+    const exchange = { ...call, faults, arrivedMs: this.#options.clock.monotonicMs() };
     if ((await faults.act("arrival", this.#target(exchange, 0))) === "over") return;
-    return this.#operations[route.operation](exchange);
+    await this.#operations[operation](exchange);
+  }
+
+  /** The account's rate limits come before everything else that a request with the right key meets. */
+  async #limited(to: Answerable, work: () => Promise<void>): Promise<void> {
+    const { wire, clock } = this.#options;
+    const refused = this.#limits.enter(clock.monotonicMs());
+    const rate = this.#limits.rate();
+    for (const [name, value] of Object.entries(rate === undefined ? {} : wire.rateHeaders(rate))) {
+      to.response.setHeader(name, value);
+    }
+    if (refused !== undefined) return this.#refuse(to, refused.refusal, refused.facts);
+    await work().finally(() => this.#limits.leave());
   }
 
   readonly #operations: Readonly<Record<Operation, (exchange: Exchange) => Promise<void>>> = {
@@ -130,7 +158,7 @@ export class StandIn {
     list: (exchange) => this.#list(exchange),
     retrieve: async (exchange) => {
       const file = this.#files.find(exchange.fileId);
-      if (!this.#options.wire.retrieves) return this.#refuse(exchange.response, "no-route");
+      if (!this.#options.wire.retrieves) return this.#refuse(exchange, "no-route");
       if (file === undefined) return this.#refuseMissing(exchange);
       await this.#reply(exchange, this.#options.wire.fileObject(file));
     },
@@ -143,10 +171,11 @@ export class StandIn {
   };
 
   async #upload(exchange: Exchange): Promise<void> {
-    const { request, response, faults } = exchange;
-    const { wire, clock } = this.#options;
+    const { request, faults } = exchange;
+    const { clock } = this.#options;
+    const wire = this.#wireWithLimits();
     if (!/^multipart\/form-data;.*boundary=/.test(request.headers["content-type"] ?? "")) {
-      return this.#refuse(response, "not-multipart");
+      return this.#refuse(exchange, "not-multipart");
     }
     const id = wire.newFileId();
     let seen = 0;
@@ -163,7 +192,7 @@ export class StandIn {
       });
       const purpose = fields.get("purpose");
       const refused = judgeUpload(wire, { purpose, file, ...this.#totals(purpose) });
-      if (refused !== undefined) return this.#refuse(response, refused.refusal, refused.facts);
+      if (refused !== undefined) return this.#refuse(exchange, refused.refusal, refused.facts);
       if (file === undefined || purpose === undefined) return;
       const createdAt = Math.floor(clock.now() / 1000);
       const kept: ProviderFile = { id, purpose, createdAt, ...file };
@@ -201,7 +230,7 @@ export class StandIn {
     const file = this.#files.find(fileId);
     if (file === undefined) return this.#refuseMissing(exchange);
     const form = this.#options.wire.purposes[file.purpose]?.content ?? "refused";
-    if (form === "refused") return this.#refuse(response, "no-content", { fileId });
+    if (form === "refused") return this.#refuse(exchange, "no-content", { fileId });
     if (form === "extracted-text") return this.#reply(exchange, await this.#extract(file));
     response.writeHead(200, {
       "content-type": "application/octet-stream",
@@ -238,29 +267,66 @@ export class StandIn {
     };
   }
 
-  async #reply(exchange: Exchange, body: unknown): Promise<void> {
-    const result = await exchange.faults.act("reply", this.#target(exchange, 0));
-    if (result === "go-on") sendJson(exchange.response, 200, body);
-  }
-
-  #refuseMissing({ response, fileId }: Exchange): void {
-    this.#refuse(response, "not-found", { fileId });
-  }
-
-  #refuse(response: ServerResponse, refusal: Refusal, facts: RefusalFacts = {}): void {
-    this.#refused[refusal] = (this.#refused[refusal] ?? 0) + 1;
-    this.#sendError(response, this.#options.wire.refuse(refusal, facts));
-  }
-
-  #sendError(response: ServerResponse, error: ReturnType<ProviderWire["fault"]>): void {
-    sendJson(response, error.status, error.body, error.headers);
-  }
-
-  #target({ request, response }: Exchange, bytesReceived: number): FaultTarget {
+  /** The documented limits, or the account's own where those are lower. */
+  #wireWithLimits(): ProviderWire {
+    const { wire } = this.#options;
+    const { maxFiles, maxTotalBytes } = this.#limits.limits;
     return {
-      clock: this.#options.clock,
+      ...wire,
+      maxFiles: Math.min(wire.maxFiles, maxFiles ?? wire.maxFiles),
+      maxTotalBytes: Math.min(wire.maxTotalBytes, maxTotalBytes ?? wire.maxTotalBytes),
+    };
+  }
+
+  async #reply(exchange: Exchange, body: unknown): Promise<void> {
+    const { response, faults } = exchange;
+    let text = JSON.stringify(body);
+    const target: FaultTarget = {
+      ...this.#target(exchange, 0),
+      alterReply: (alter) => {
+        text = alter(text);
+      },
+    };
+    if ((await faults.act("reply", target)) === "over") return;
+    const bytes = Buffer.from(text);
+    response.writeHead(200, {
+      "content-type": "application/json; charset=utf-8",
+      "content-length": bytes.length,
+    });
+    response.end(bytes);
+  }
+
+  #refuseMissing(exchange: Exchange): void {
+    this.#refuse(exchange, "not-found", { fileId: exchange.fileId });
+  }
+
+  #refuse(to: Answerable, refusal: Refusal, facts: RefusalFacts = {}): void {
+    this.#refused[refusal] = (this.#refused[refusal] ?? 0) + 1;
+    this.#sendError(to, this.#options.wire.refuse(refusal, facts));
+  }
+
+  #sendError({ request, response }: Answerable, error: WireError): void {
+    answerBeforeBody(request, response, error, this.#options.clock);
+  }
+
+  #target(exchange: Exchange, bytesReceived: number): FaultTarget {
+    const { request, response, arrivedMs } = exchange;
+    const { clock, wire } = this.#options;
+    return {
+      clock,
       bytesReceived,
-      answerError: (status) => this.#sendError(response, this.#options.wire.fault(status)),
+      elapsedMs: clock.monotonicMs() - arrivedMs,
+      answerError: (status, seconds) => {
+        const error = wire.fault(status);
+        const headers = seconds === undefined ? error.headers : { "retry-after": `${seconds}` };
+        this.#sendError(exchange, { ...error, ...(headers === undefined ? {} : { headers }) });
+      },
+      answerArrears: () => this.#refuse(exchange, "arrears"),
+      alterReply: () => undefined,
+      hang: () => {
+        drain(request);
+        return new Promise((resolve) => response.once("close", resolve));
+      },
       reset: () => request.socket.resetAndDestroy(),
     };
   }
@@ -274,7 +340,8 @@ export class StandIn {
       refused: { ...this.#refused },
       uploadBytes: this.#uploadBytes,
       openConnections: this.#server?.openConnections() ?? 0,
-      faults: this.#faults.plan ?? null,
+      faults: this.#faults.plans.length === 0 ? null : this.#faults.plans,
+      limits: this.#limits.limits,
     };
   }
 

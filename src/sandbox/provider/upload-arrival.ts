@@ -76,6 +76,7 @@ export function receiveUpload(
     Promise.resolve(file).then((arrived) => resolve({ fields, file: arrived }), fail);
   });
   request.once("error", fail);
+  meter.once("error", fail);
   request.pipe(meter).pipe(parser);
   return promise.finally(() => request.unpipe(meter));
 }
@@ -86,7 +87,9 @@ function meterOf(options: ArrivalOptions): Transform {
     transform(chunk: Buffer, _encoding, done): void {
       total += chunk.length;
       options.onBytes(total).then((goOn) => {
+        // Also a body that has arrived whole: without an end, nobody would notice that it is over.
         if (goOn) done(null, chunk);
+        else done(new BrokenUpload("The upload was cut off on purpose."));
       }, done);
     },
   });

@@ -1,4 +1,5 @@
 import type { ProviderFile } from "./provider-files.ts";
+import type { RateState } from "./request-limits.ts";
 
 /** Why a stand-in refuses a request. */
 export type Refusal =
@@ -13,6 +14,9 @@ export type Refusal =
   | "bad-type"
   | "too-many-files"
   | "quota-spent"
+  | "too-fast"
+  | "too-many-at-once"
+  | "arrears"
   | "not-found"
   | "no-content"
   | "no-route";
@@ -25,6 +29,9 @@ export interface RefusalFacts {
   readonly maxFiles?: number;
   readonly fileName?: string;
   readonly fileId?: string;
+  /** The limit that a rate or a number of requests at once has passed. */
+  readonly limit?: number;
+  readonly retryAfterSeconds?: number;
 }
 
 /** An error as it goes over the wire. */
@@ -66,6 +73,8 @@ export interface ProviderWire {
   readonly lists: "all" | "of-purpose";
   /** The header that carries a request's id. */
   readonly requestIdHeader: string;
+  /** The headers that tell how much of a rate limit is left, where they are documented. */
+  rateHeaders(rate: RateState): Readonly<Record<string, string>>;
   newFileId(): string;
   fileObject(file: ProviderFile): unknown;
   refuse(refusal: Refusal, facts: RefusalFacts): WireError;

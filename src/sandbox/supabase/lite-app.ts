@@ -61,6 +61,7 @@ export async function openLiteApp(options: LiteAppOptions): Promise<LiteApp> {
     find: (bucket, name) => tables?.find(bucket, name),
     isUsed: (blob) => tables?.isUsed(blob) ?? true,
     sizeLimit: (bucket) => tables?.sizeLimit(bucket),
+    mimeTypes: (bucket) => tables?.mimeTypes(bucket),
   };
   app._storageAdapter = createStorageAdapter({ blobs, rows, maxObjectBytes });
   await app.init();

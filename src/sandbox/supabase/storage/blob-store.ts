@@ -66,6 +66,16 @@ export class BlobStore {
     }
   }
 
+  /** Makes a blob of a finished file on the same disk, which is moved; `facts` are those of its bytes. */
+  async adopt(path: string, facts: Pick<Blob, "size" | "md5">): Promise<Blob> {
+    const id = randomUUID();
+    await mkdir(dirname(this.#pathOf(id)), { recursive: true, mode: 0o700 });
+    const file = await open(path, "r+");
+    await file.sync().finally(() => file.close());
+    await rename(path, this.#pathOf(id));
+    return { id, ...facts };
+  }
+
   /** The bytes from `start` up to and including `end`. */
   read(id: string, start: number, end: number): ReadStream {
     return createReadStream(this.#pathOf(id), { start, end, highWaterMark: READ_CHUNK_BYTES });

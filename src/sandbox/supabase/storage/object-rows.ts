@@ -18,6 +18,8 @@ export interface ObjectRows {
   isUsed(blob: string): boolean;
   /** The bucket's own size limit in bytes; undefined when it has none. */
   sizeLimit(bucket: string): number | undefined;
+  /** The types a bucket takes, null for any; undefined when there is no such bucket. */
+  mimeTypes(bucket: string): readonly string[] | null | undefined;
 }
 
 /** The rows of `database`; the storage tables must exist already. */
@@ -29,6 +31,7 @@ export function objectRows(database: DatabaseSync): ObjectRows {
     `SELECT 1 FROM "storage.objects" WHERE json_extract(metadata, '$.blob') = ? LIMIT 1`,
   );
   const limit = database.prepare(`SELECT file_size_limit FROM "storage.buckets" WHERE id = ?`);
+  const types = database.prepare(`SELECT allowed_mime_types FROM "storage.buckets" WHERE id = ?`);
   return {
     find: (bucket, name) => {
       const metadata = one.get(bucket, name)?.["metadata"];
@@ -38,6 +41,12 @@ export function objectRows(database: DatabaseSync): ObjectRows {
     sizeLimit: (bucket) => {
       const bytes = limit.get(bucket)?.["file_size_limit"];
       return typeof bytes === "number" ? bytes : undefined;
+    },
+    mimeTypes: (bucket) => {
+      const row = types.get(bucket);
+      if (row === undefined) return undefined;
+      const list = row["allowed_mime_types"];
+      return typeof list === "string" ? (JSON.parse(list) as readonly string[]) : null;
     },
   };
 }

@@ -72,8 +72,10 @@ async function upload(
   const scope = currentScope();
   const limit = parts.rows.sizeLimit(object.bucket) ?? parts.maxObjectBytes;
   try {
-    if (scope.source === undefined) throw new TypeError("An upload has a body.");
-    scope.stored ??= await parts.blobs.write(scope.source, limit);
+    if (scope.stored === undefined) {
+      if (scope.source === undefined) throw new TypeError("An upload has a body.");
+      scope.stored = await parts.blobs.write(scope.source, limit);
+    }
   } catch (error) {
     if (error instanceof BlobTooLarge) scope.failure = storageFailure("EntityTooLarge");
     throw error;

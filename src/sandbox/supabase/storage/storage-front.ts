@@ -3,17 +3,35 @@ import { verify } from "hono/jwt";
 import { readSmallBody, sendJson } from "../../loopback-server.ts";
 import { type Exchange, headersOf, MAX_JSON_BYTES, requestFor } from "../exchange.ts";
 import type { LiteApp, SupabaseKeys } from "../lite-app.ts";
+import type { Blob } from "./blob-store.ts";
 import { sendObject } from "./object-reply.ts";
 import { newScope, type RequestScope, requestScope } from "./request-scope.ts";
 import { correctStorageError, type StorageFailure, storageFailure } from "./storage-error.ts";
 import { correctStorageReply, signedUrlOf } from "./storage-reply.ts";
-import { isObjectKey, routeStorage, type StorageRoute } from "./storage-route.ts";
+import {
+  encodePath,
+  isObjectKey,
+  routeStorage,
+  STORAGE_PREFIX,
+  type StorageRoute,
+} from "./storage-route.ts";
 import { openUploadBody } from "./upload-body.ts";
 
 /** Headers that describe a body which the service does not get to see. */
 const BODY_HEADERS = ["content-length", "content-type", "cache-control"];
 /** Keys in one request for signed URLs. */
 const MAX_SIGNED_AT_ONCE = 1000;
+
+/** Bytes that arrived through another door, and what becomes of them. */
+export interface StoredBlob {
+  readonly bucket: string;
+  readonly key: string;
+  readonly stored: Blob;
+  readonly contentType: string;
+  readonly cacheControl: string;
+  readonly userMetadata: Readonly<Record<string, unknown>> | null;
+  readonly upsert: boolean;
+}
 
 type Json = Readonly<Record<string, unknown>>;
 type ObjectRoute = Extract<StorageRoute, { readonly key: string }>;
@@ -66,19 +84,48 @@ export class StorageFront {
       "cache-control": body.cacheControl,
       ...(body.announcedBytes === undefined ? {} : { "content-length": `${body.announcedBytes}` }),
     };
-    const attempt = (): Promise<Response> =>
-      this.#ask(scope, new Request(`http://127.0.0.1${path}`, { method, headers }));
-    const reply = await this.#cleanUpAfter(scope, async () => {
-      const first = await attempt();
-      // The bytes are stored, the row is not: another upload of this key was faster.
-      if (first.status !== 500 || scope.stored === undefined) return first;
-      if (method === "PUT" || request.headers["x-upsert"] === "true") return attempt();
-      scope.failure = storageFailure("KeyAlreadyExists");
-      return first;
-    }).finally(() => {
+    const replaces = method === "PUT" || request.headers["x-upsert"] === "true";
+    const reply = await this.#store(scope, { path, method, headers }, replaces).finally(() => {
       if (body.source !== request) request.unpipe();
     });
     await this.#answer(response, route, reply, scope);
+  }
+
+  /** Makes an object of bytes that are a blob already; says why when it cannot. */
+  async storeBlob(object: StoredBlob): Promise<StorageFailure | undefined> {
+    const { bucket, key, stored, upsert } = object;
+    const scope = newScope({}, { userMetadata: object.userMetadata });
+    scope.stored = stored;
+    const headers = {
+      apikey: this.#keys.secretKey,
+      "content-type": object.contentType,
+      "cache-control": object.cacheControl,
+      "content-length": String(stored.size),
+      "x-upsert": String(upsert),
+    };
+    const path = STORAGE_PREFIX + encodePath(`/object/${bucket}/${key}`);
+    scope.released.add(stored.id);
+    const reply = await this.#store(scope, { path, method: "POST", headers }, upsert);
+    if (scope.failure !== undefined || reply.ok) return scope.failure;
+    const json = (await reply.json().catch(() => ({}))) as Json;
+    return correctStorageError("object", reply.status, json);
+  }
+
+  #store(
+    scope: RequestScope,
+    { path, method, headers }: { path: string; method: string; headers: Record<string, string> },
+    replaces: boolean,
+  ): Promise<Response> {
+    const attempt = (): Promise<Response> =>
+      this.#ask(scope, new Request(`http://127.0.0.1${path}`, { method, headers }));
+    return this.#cleanUpAfter(scope, async () => {
+      const first = await attempt();
+      // The bytes are stored, the row is not: another upload of this key was faster.
+      if (first.status !== 500 || scope.stored === undefined) return first;
+      if (replaces) return attempt();
+      scope.failure = storageFailure("KeyAlreadyExists");
+      return first;
+    });
   }
 
   async #read(exchange: Exchange, path: string, mayRepeat: boolean): Promise<void> {

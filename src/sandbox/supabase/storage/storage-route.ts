@@ -90,7 +90,7 @@ function decodePath(path: string): string | undefined {
   }
 }
 
-/** In the one form that the service decodes back to the same text. */
-function encodePath(path: string): string {
+/** A path in the one form that the service decodes back to the same text. */
+export function encodePath(path: string): string {
   return encodeURI(path).replaceAll("?", "%3F").replaceAll("#", "%23");
 }
