@@ -1,6 +1,8 @@
 /** What a test of migrated code needs: time that stands still, flags at hand, a forced path. */
 export { ManualClock } from "./base/manual-clock.ts";
 export { seededRandom } from "./base/random.ts";
+/** What an exported mismatch runs. */
+export { type Replay, replayInput } from "./changeover.ts";
 
 import type { Changeover } from "./changeover.ts";
 import { staticFlags } from "./flags/static-flags.ts";

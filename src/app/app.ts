@@ -6,10 +6,11 @@ import { type CloseResult, Resources } from "../base/resources.ts";
 import { type Changeover, createChangeover } from "../changeover.ts";
 import { FileJournal } from "../disk/file-journal.ts";
 import { FileLatchStore } from "../disk/file-latch-store.ts";
+import { FileMismatchStore } from "../disk/mismatch-store.ts";
 import { ContentLock } from "../files/content-lock.ts";
 import type { FileManager } from "../files/file-manager.ts";
 import { createFileService, type FileService } from "../files/file-service.ts";
-import { openLegacyFileManager } from "../files/legacy/legacy-file-manager.ts";
+import { LegacyFileManager, openLegacyFileManager } from "../files/legacy/legacy-file-manager.ts";
 import { migrateFiles } from "../files/operations.ts";
 import { createProvider } from "../files/providers/create-provider.ts";
 import {
@@ -20,10 +21,16 @@ import {
   type ProviderProfile,
 } from "../files/providers/profiles.ts";
 import type { Provider } from "../files/providers/provider.ts";
+import { openUploadRehearsal } from "../files/rehearsal/open-rehearsal.ts";
+import type { UploadRehearsal } from "../files/rehearsal/upload-rehearsal.ts";
 import { Spool } from "../files/spool.ts";
-import { openStreamingFileManager } from "../files/streaming/streaming-file-manager.ts";
+import {
+  openStreamingFileManager,
+  StreamingFileManager,
+} from "../files/streaming/streaming-file-manager.ts";
 import { fileFlags } from "../flags/file-flags.ts";
 import { FaultSwitch } from "../rehearsal/faults.ts";
+import { defaultBudget } from "../shadow/budget.ts";
 import { type Backend, BackendProbe, noFileManager } from "./backend.ts";
 import type { Config } from "./config.ts";
 import type { Control } from "./control.ts";
@@ -91,7 +98,7 @@ async function assemble(config: Config, parts: AppParts, resources: Resources): 
   const changeover = await openChangeover(config, parts);
   resources.add("changeover", () => changeover.close(), 2000);
   const faults = new FaultSwitch();
-  const { profiles, legacy, candidate } = openManagers(config, parts, resources);
+  const { profiles, legacy, candidate, rehearsal } = openManagers(config, parts, resources);
   const { candidateDeadlineMs: deadlineMs } = config;
   const files = migrateFiles({
     migrate: (definition) =>
@@ -100,6 +107,7 @@ async function assemble(config: Config, parts: AppParts, resources: Resources): 
       ),
     legacy,
     candidate,
+    rehearsal,
   });
   const probe = backend === null ? null : new BackendProbe(backend, logger);
   await probe?.start(clock);
@@ -150,6 +158,11 @@ async function openChangeover(config: Config, parts: AppParts): Promise<Changeov
     }),
     journal: new FileJournal({ folder, clock }),
     latchStore: new FileLatchStore({ folder, clock, report }),
+    mismatchStore: new FileMismatchStore({ folder, clock, report }),
+    // What is kept for a rehearsal takes room in the spool, which callers need more.
+    shadow: {
+      heldBytesMax: Math.min(defaultBudget.heldBytesMax, Math.floor(config.spoolBytes / 8)),
+    },
     guard: await readGuardPolicy(config.guardPolicyFile),
     limits: {
       waitMs,
@@ -163,12 +176,15 @@ interface Managers {
   readonly profiles: readonly ProviderProfile[];
   readonly legacy: FileManager;
   readonly candidate: FileManager;
+  /** Null without a backend. */
+  readonly rehearsal: UploadRehearsal | null;
 }
 
 function openManagers(config: Config, parts: AppParts, resources: Resources): Managers {
   const { logger, backend, clock = systemClock } = parts;
   if (backend === null) {
-    return { profiles: [noneProfile], legacy: noFileManager(), candidate: noFileManager() };
+    const [legacy, candidate] = [noFileManager(), noFileManager()];
+    return { profiles: [noneProfile], legacy, candidate, rehearsal: null };
   }
   const { supabase } = backend;
   const lock = new ContentLock();
@@ -186,7 +202,14 @@ function openManagers(config: Config, parts: AppParts, resources: Resources): Ma
     storage: { writeConnections: uploads * 2 },
   });
   resources.add("streaming", () => candidate.close());
-  return { profiles: profilesOf(backend), legacy, candidate };
+  const rehearsal = openUploadRehearsal({
+    ...{ supabase, clock, logger },
+    legacy: (stage) => new LegacyFileManager(stage),
+    candidate: (stage) => new StreamingFileManager(stage),
+    providers: (["kimi", "glm"] as const).filter((name) => backend[name] !== null),
+  });
+  resources.add("rehearsal", () => rehearsal.close(), 2000);
+  return { profiles: profilesOf(backend), legacy, candidate, rehearsal };
 }
 
 function providersOf(

@@ -2,6 +2,7 @@ import type { Path } from "./call.ts";
 
 /** Why a call went where it went; the first reason of the table that holds. */
 export type DecisionReason =
+  | "complete"
   | "latched"
   | "override"
   | "no-key"
@@ -17,10 +18,14 @@ export interface Decision {
   readonly path: Path;
   readonly shadow: boolean;
   readonly reason: DecisionReason;
+  /** The guard asked for the shadow: it is run whatever the flag and the shadow's sampling say. */
+  readonly probe?: true;
 }
 
 /** Everything the decision depends on; gathered by the facade, judged here. */
 export interface DecisionInput {
+  /** `legacy` was left out of the declaration: there is nothing to choose between. */
+  readonly noLegacy: boolean;
   /** The operation's latch is tripped. */
   readonly latched: boolean;
   /** An operator named a path for this call. */
@@ -37,7 +42,9 @@ export interface DecisionInput {
   readonly flagOn: boolean;
   /** The shadow flag is on for this key, and the operation may be shadowed. */
   readonly shadowOn: boolean;
-  /** The candidate has no room for this call and legacy is no heavier. */
+  /** The guard wants to see what legacy does with this call, if the candidate serves it. */
+  readonly probe: boolean;
+  /** The candidate has no room for this call, or memory is short; and legacy is no heavier. */
   readonly noRoom: boolean;
   /** The exposure budget of harmed calls is spent. */
   readonly budgetSpent: boolean;
@@ -56,9 +63,11 @@ const asFlagged = (input: DecisionInput): boolean => input.shadowOn;
 
 /**
  * The whole routing policy, first match wins. The latch beats the operator on purpose: to re-arm it is
- * a separate, journalled act. Nothing is shadowed while something is wrong.
+ * a separate, journalled act. Nothing is shadowed while something is wrong, but for what the guard
+ * itself asks to see. Without a legacy there is nothing to decide, whatever a latch remembers.
  */
 export const decisionTable: readonly Row[] = [
+  { reason: "complete", when: (i) => i.noLegacy, path: () => "candidate", shadow: never },
   { reason: "latched", when: (i) => i.latched, path: toLegacy, shadow: never },
   {
     reason: "override",
@@ -97,6 +106,13 @@ function intern(path: Path, shadow: boolean, reason: DecisionReason): Decision {
   return made;
 }
 
+const probed: Decision = Object.freeze({
+  path: "candidate",
+  shadow: true,
+  reason: "flag-on",
+  probe: true,
+});
+
 // The two answers of nearly every call skip even the string that the intern table is keyed by.
 const flagOn = intern("candidate", false, "flag-on");
 const flagOff = intern("legacy", false, "flag-off");
@@ -105,6 +121,7 @@ const flagOff = intern("legacy", false, "flag-off");
 export function decide(input: DecisionInput): Decision {
   for (const row of decisionTable) {
     if (!row.when(input)) continue;
+    if (input.probe && row.reason === "flag-on") return probed;
     const shadow = row.shadow(input);
     if (!shadow && row.reason === "flag-on") return flagOn;
     if (!shadow && row.reason === "flag-off") return flagOff;

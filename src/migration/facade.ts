@@ -22,7 +22,7 @@ import {
   type AnyOperation,
   type MigratedFunction,
   Operation,
-  type OperationDefinition,
+  type OperationDeclaration,
 } from "./operation.ts";
 import { isBad, type Outcome, type Succeeded } from "./outcome.ts";
 import { kindOf, run } from "./run.ts";
@@ -94,7 +94,7 @@ export class Facade {
   }
 
   /** Throws `MIGRATION_INVALID_NAME` and, for a second operation of one name, `MIGRATION_DUPLICATE_NAME`. */
-  migrate<I, O>(definition: OperationDefinition<I, O>): MigratedFunction<I, O> {
+  migrate<I, O>(definition: OperationDeclaration<I, O>): MigratedFunction<I, O> {
     const operation = new Operation(definition, this.report);
     if (this.#routes.has(operation.name)) {
       throw new CodedError(
@@ -113,7 +113,8 @@ export class Facade {
 
   /** What would be decided for a key right now, and from which facts. Throws `MIGRATION_UNKNOWN_OPERATION`. */
   explain(name: string, key: string): { decision: Decision; input: DecisionInput } {
-    const input = this.#gather(this.#route(name), undefined, { key }, undefined);
+    const gathered = this.#gather(this.#route(name), undefined, { key }, undefined);
+    const input = { ...gathered, probe: false };
     return { decision: decide(input), input };
   }
 
@@ -125,14 +126,29 @@ export class Facade {
   ): Promise<O> {
     const scope = currentScope();
     const key = options.key ?? scope?.key ?? "";
-    const decision = this.#decide(route, input, options, scope);
-    const call = new ActiveCall(operation.name, decision.path, "served", key, options);
-    const first = await this.#attempt(operation, input, call);
+    let decision = this.#decide(route, input, options, scope);
+    let call = new ActiveCall(operation.name, decision.path, "served", key, options);
+    let refusal: Outcome<O> | null = null;
+    if (operation.definition.cost !== undefined) {
+      refusal = await this.#admit(operation, input, call);
+      if (decision.path === "candidate" && operation.latch.tripped && operation.hasLegacy) {
+        // Rolled back while it waited for room: it has not begun, so it need not go that way.
+        call.release?.();
+        decision = this.#decide(route, input, options, scope);
+        call = new ActiveCall(operation.name, decision.path, "served", key, options);
+        refusal = await this.#admit(operation, input, call);
+      }
+    }
+    const first = refusal ?? (await this.#attempt(operation, input, call));
     let answering = call;
     let fallback: Outcome<O> | null = null;
     if (this.#mayFallBack(operation, input, first)) {
       answering = call.again("legacy", "served", options.signal);
-      fallback = await this.#attempt(operation, input, answering);
+      const admitted =
+        operation.definition.cost === undefined
+          ? null
+          : await this.#admit(operation, input, answering);
+      fallback = admitted ?? (await this.#attempt(operation, input, answering));
     }
     const served: Served<O> = { decision, call, answering, first, fallback };
     const answer = fallback ?? first;
@@ -151,10 +167,12 @@ export class Facade {
       const decision = decide(this.#gather(route, input, options, scope));
       const fromFlag = decision.reason === "flag-on" || decision.reason === "flag-off";
       if (fromFlag) scope?.decided.set(route.operation.migration, decision.path);
+      if (decision.probe === true) route.operation.probesWanted -= 1;
       return decision;
     } catch (error) {
       this.report("decide", error);
-      return { path: "legacy", shadow: false, reason: "flags-stale" };
+      const path = route.operation.hasLegacy ? "legacy" : "candidate";
+      return { path, shadow: false, reason: "flags-stale" };
     }
   }
 
@@ -169,6 +187,7 @@ export class Facade {
     const answer = key === "" ? 0 : this.#answer(route, key);
     const flagOn = (answer & CANDIDATE) !== 0;
     return {
+      noLegacy: !operation.hasLegacy,
       latched: operation.latch.tripped,
       override: options.override ?? null,
       hasKey: key !== "",
@@ -177,7 +196,9 @@ export class Facade {
       complete: operation.complete,
       flagOn,
       shadowOn: (answer & SHADOW) !== 0 && operation.shadowable,
-      noRoom: flagOn && input !== undefined && this.#noRoom(operation, input),
+      probe: operation.probesWanted > 0,
+      noRoom:
+        flagOn && (operation.shedding || (input !== undefined && this.#noRoom(operation, input))),
       budgetSpent: operation.budgetSpent,
     };
   }
@@ -209,14 +230,10 @@ export class Facade {
     input: I,
     call: ActiveCall,
   ): Promise<Outcome<O>> {
-    const { clock } = this.#options;
-    if (operation.definition.cost !== undefined) {
-      const refusal = await this.#admit(operation, input, call);
-      if (refusal !== null) return refusal;
-    }
-    const outcome = await run(operation, input, call, clock);
+    if (call.path === "candidate") operation.inFlight.add(call);
+    const outcome = await run(operation, input, call, this.#options.clock);
     const bodyFollows = outcome.kind === "succeeded" && operation.definition.result === "stream";
-    if (!bodyFollows) call.release?.();
+    if (!bodyFollows) leave(operation, call);
     return outcome;
   }
 
@@ -259,7 +276,7 @@ export class Facade {
   }
 
   #mayFallBack<I, O>(operation: Operation<I, O>, input: I, first: Outcome<O>): boolean {
-    if (first.path !== "candidate" || !isBad(first)) return false;
+    if (first.path !== "candidate" || !isBad(first) || !operation.hasLegacy) return false;
     const { kind, effectOf, replayable } = operation.definition;
     const error = first.kind === "succeeded" ? undefined : first.error;
     try {
@@ -286,7 +303,7 @@ export class Facade {
     const body = bodyOf(answer.output);
     const call = served.answering;
     if (body === null) {
-      call.release?.();
+      leave(operation, call);
       this.#announce(operation, input, served);
       return answer.output;
     }
@@ -302,7 +319,7 @@ export class Facade {
       },
       onEnd: ({ kind, bytes, digest, error }) => {
         load.calls -= 1;
-        call.release?.();
+        leave(operation, call);
         const { path } = answer;
         const common = { path, durationMs: clock.monotonicMs() - startedMs, firstByteMs, bytes };
         const ended: Outcome<O> =
@@ -358,6 +375,12 @@ interface Served<O> {
   readonly answering: ActiveCall;
   readonly first: Outcome<O>;
   readonly fallback: Outcome<O> | null;
+}
+
+/** A run is over, with its body: its memory is free again. */
+function leave(operation: AnyOperation, call: ActiveCall): void {
+  call.release?.();
+  operation.inFlight.remove(call);
 }
 
 function endKind<I, O>(

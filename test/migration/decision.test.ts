@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { type DecisionInput, decide, decisionTable } from "../../src/migration/decision.ts";
 
 const calm: DecisionInput = {
+  noLegacy: false,
   latched: false,
   override: null,
   hasKey: true,
@@ -11,11 +12,13 @@ const calm: DecisionInput = {
   complete: false,
   flagOn: false,
   shadowOn: false,
+  probe: false,
   noRoom: false,
   budgetSpent: false,
 };
 
 const anyInput: fc.Arbitrary<DecisionInput> = fc.record({
+  noLegacy: fc.boolean(),
   latched: fc.boolean(),
   override: fc.constantFrom(null, "legacy" as const, "candidate" as const),
   hasKey: fc.boolean(),
@@ -24,12 +27,14 @@ const anyInput: fc.Arbitrary<DecisionInput> = fc.record({
   complete: fc.boolean(),
   flagOn: fc.boolean(),
   shadowOn: fc.boolean(),
+  probe: fc.boolean(),
   noRoom: fc.boolean(),
   budgetSpent: fc.boolean(),
 });
 
 describe("the decision", () => {
   it.each<[string, Partial<DecisionInput>, string, string, boolean]>([
+    ["legacy was removed", { noLegacy: true, latched: true }, "candidate", "complete", false],
     ["flags are off", {}, "legacy", "flag-off", false],
     ["the flag is on", { flagOn: true }, "candidate", "flag-on", false],
     ["the flag is on and shadowed", { flagOn: true, shadowOn: true }, "candidate", "flag-on", true],
@@ -80,15 +85,33 @@ describe("the decision", () => {
 
   it("never sends a call to the candidate while the latch is tripped", () => {
     fc.assert(
-      fc.property(anyInput, (input) => decide({ ...input, latched: true }).path === "legacy"),
+      fc.property(
+        anyInput,
+        (input) => decide({ ...input, noLegacy: false, latched: true }).path === "legacy",
+      ),
     );
   });
 
   it("reaches the candidate only through an override, a scope or an enabled flag", () => {
     fc.assert(
       fc.property(anyInput, (input) => {
-        const { path, reason } = decide(input);
+        const { path, reason } = decide({ ...input, noLegacy: false });
         if (path === "candidate") expect(["override", "scope", "flag-on"]).toContain(reason);
+      }),
+    );
+  });
+
+  it("shadows what the guard wants to see, and only on the candidate by its flag", () => {
+    expect(decide({ ...calm, probe: true, flagOn: true })).toEqual({
+      path: "candidate",
+      reason: "flag-on",
+      shadow: true,
+      probe: true,
+    });
+    fc.assert(
+      fc.property(anyInput, (input) => {
+        const { probe, path, reason } = decide(input);
+        if (probe === true) expect([path, reason]).toEqual(["candidate", "flag-on"]);
       }),
     );
   });
