@@ -222,8 +222,13 @@ describe("the file latch store", () => {
     await writeFile(join(folder, "latches.lock"), "elsewhere 1 1");
     const clock = new ManualClock();
     const saving = storeIn(folder, clock).save(aRecord());
-    const outcome = expect(saving).rejects.toMatchObject({ code: "BASE_LOCKED" });
-    for (let n = 0; n < 400; n += 1) {
+    let settled = false;
+    const outcome = expect(saving)
+      .rejects.toMatchObject({ code: "BASE_LOCKED" })
+      .finally(() => {
+        settled = true;
+      });
+    while (!settled) {
       await new Promise((resolve) => setImmediate(resolve));
       clock.advance(50);
     }

@@ -49,7 +49,9 @@ describe.skipIf(!here)("the packed tarball (needs the package registry: run by .
   });
 
   it("holds no tests, no sandbox data and no sources that Node cannot run", () => {
-    expect(files.filter((path) => path.startsWith("test/") || path.startsWith("bench/"))).toEqual([]);
+    expect(files.filter((path) => path.startsWith("test/") || path.startsWith("bench/"))).toEqual(
+      [],
+    );
     expect(files.filter((path) => path.endsWith(".ts") && !path.endsWith(".d.ts"))).toEqual([]);
     expect(files).toContain("dist/changeover.js");
     expect(files).toContain("dist/changeover.d.ts");

@@ -1,4 +1,11 @@
-import { createWriteStream, mkdirSync, renameSync, statSync, type WriteStream } from "node:fs";
+import {
+  createWriteStream,
+  mkdirSync,
+  openSync,
+  renameSync,
+  statSync,
+  type WriteStream,
+} from "node:fs";
 import { dirname } from "node:path";
 import { Ring } from "../../base/ring.ts";
 
@@ -78,7 +85,8 @@ export class ChildLog {
 }
 
 function openLog(file: string): WriteStream {
-  const stream = createWriteStream(file, { flags: "a", mode: 0o600 });
+  // Opened here and now: a stream that opens later would follow a rotation into the wrong file.
+  const stream = createWriteStream(file, { fd: openSync(file, "a", 0o600) });
   // A full disk costs log lines, never the sandbox.
   stream.on("error", () => undefined);
   return stream;

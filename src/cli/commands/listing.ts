@@ -1,0 +1,102 @@
+import { type Command, usage } from "../context.ts";
+import type { FileDoor, FileFacts, ListOrder, Routing } from "../doors/file-door.ts";
+import { exitOf, exitOfMany } from "../exit-codes.ts";
+import { describe } from "../output.ts";
+import { withFiles } from "../session.ts";
+import { bytesText, counted, type Line, styled, table } from "../terminal/text.ts";
+
+interface RoutingOptions {
+  readonly path?: Routing["path"];
+  readonly key?: string;
+}
+
+interface ListOptions extends RoutingOptions {
+  readonly limit: number;
+  readonly after?: string;
+  readonly purpose?: string;
+  readonly all?: boolean;
+}
+
+/** The most files that `--all` lists. */
+const ALL_MAX = 100_000;
+/** The most files that one page has. */
+const PAGE_MAX = 100;
+
+const routingOf = ({ path, key }: RoutingOptions): Routing => ({
+  path: path ?? null,
+  key: key ?? null,
+});
+
+/** `changeover ls` */
+export const list: Command<ListOptions> = (context, { options }) =>
+  withFiles(context, async (files) => {
+    const found = await pages(files, options, context.signal);
+    return { answer: { value: found, lines: linesOf(found) } };
+  });
+
+interface Found {
+  readonly files: readonly FileFacts[];
+  readonly hasMore: boolean;
+}
+
+async function pages(door: FileDoor, options: ListOptions, signal: AbortSignal): Promise<Found> {
+  const wanted = options.all === true ? ALL_MAX : options.limit;
+  const files: FileFacts[] = [];
+  let { after } = options;
+  for (;;) {
+    signal.throwIfAborted();
+    const limit = Math.min(wanted - files.length, PAGE_MAX);
+    const { purpose } = options;
+    const order: ListOrder = { limit, after, purpose, routing: routingOf(options), signal };
+    const { value } = await door.list(order);
+    files.push(...value.files);
+    after = value.files.at(-1)?.id;
+    const ended = !value.hasMore || after === undefined;
+    if (ended || files.length >= wanted) return { files, hasMore: value.hasMore };
+  }
+}
+
+function linesOf({ files, hasMore }: Found): Line[] {
+  const last = files.at(-1);
+  if (last === undefined) return ["There are no files."];
+  const head = ["ID", "SIZE", "CREATED", "PROVIDER", "PURPOSE", "NAME"].map((title) =>
+    styled("strong", title),
+  );
+  const rows = files.map(({ id, sizeBytes, createdAt, provider, purpose, name }) => [
+    id,
+    bytesText(sizeBytes),
+    createdAt.slice(0, 19).replace("T", " "),
+    provider,
+    purpose,
+    name,
+  ]);
+  const more = hasMore ? [styled("faint", `There are more: changeover ls --after ${last.id}`)] : [];
+  return [...table([head, ...rows]), ...more];
+}
+
+/** `changeover rm`: one that fails stops no other, and the exit code is then 6. */
+export const remove: Command<RoutingOptions> = (context, { words, options }) => {
+  if (words.some((word) => word === "")) throw usage("An id is empty. Name files by their ids.");
+  const { signal } = context;
+  return withFiles(context, async (files) => {
+    const deleted: string[] = [];
+    const failures: { readonly id: string; readonly error: unknown }[] = [];
+    for (const id of words) {
+      try {
+        signal.throwIfAborted();
+        await files.remove({ id, routing: routingOf(options), signal });
+        deleted.push(id);
+      } catch (error) {
+        failures.push({ id, error });
+      }
+    }
+    const errors = failures.map(({ error }) => error);
+    const failed = failures.map(({ id, error }) => ({ id, error: describe(error) }));
+    const sum = `${counted(deleted.length, "file")} deleted${failed.length > 0 ? `; ${failed.length} not` : ""}.`;
+    return {
+      answer: { value: { deleted, failed }, lines: [sum] },
+      exit: signal.aborted ? exitOf(signal.reason) : exitOfMany(deleted.length, errors),
+      failures: failures.map(({ id, error }) => ({ subject: words.length > 1 ? id : null, error })),
+    };
+  });
+};

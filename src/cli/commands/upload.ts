@@ -1,0 +1,186 @@
+import { unknownProvider } from "../../files/errors.ts";
+import { providerNames } from "../../files/file-manager.ts";
+import type { Answered } from "../../migration/call.ts";
+import { type Command, type CommandContext, usage } from "../context.ts";
+import type { FileDoor, FileFacts, Routing } from "../doors/file-door.ts";
+import { exitOf, exitOfMany } from "../exit-codes.ts";
+import { type Answer, describe } from "../output.ts";
+import { type TransferProgress, transferProgress } from "../progress.ts";
+import { withFiles } from "../session.ts";
+import { bytesText, counted, type Line, styled, table } from "../terminal/text.ts";
+import { expandInputs, type UploadInput } from "./upload-inputs.ts";
+
+interface UploadOptions {
+  readonly name?: string;
+  readonly provider: string;
+  readonly purpose?: string;
+  readonly path?: Routing["path"];
+  readonly key?: string;
+  readonly concurrency: number;
+  readonly recursive?: boolean;
+}
+
+/** A file that was stored, with who stored it. */
+interface Uploaded extends FileFacts, Answered {
+  /** What was typed. */
+  readonly input: string;
+}
+
+interface FailedInput {
+  readonly input: string;
+  readonly error: unknown;
+}
+
+/**
+ * `changeover upload`: several files at a time, each on its own: one that fails stops no other, and
+ * the exit code is then 6.
+ */
+export const upload: Command<UploadOptions> = async (context, { words, options }) => {
+  const { output, signal } = context;
+  checkInputs(words, options);
+  const inputs = await expandInputs(words, options);
+  const results = new Map<UploadInput, Uploaded | FailedInput>();
+  const sendable: SendableInput[] = [];
+  for (const input of inputs) {
+    if (input.kind === "refused") results.set(input, input);
+    else sendable.push(input);
+  }
+  if (sendable.length > 0) {
+    const bytes = sendable.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0);
+    await withFiles(context, async (files) => {
+      const progress = await transferProgress(output, { files: sendable.length, bytes });
+      try {
+        await inParallel(sendable, options.concurrency, signal, async (input) => {
+          results.set(input, await uploadOne({ context, files, progress, options }, input));
+        });
+      } finally {
+        progress.stop();
+      }
+    });
+  }
+  // In the order in which they were named, whichever was ready first.
+  const ordered = inputs.map(
+    (input) => results.get(input) ?? { input: input.input, error: signal.reason },
+  );
+  const failures = ordered.filter((result) => "error" in result);
+  const uploaded = ordered.filter((result) => "sha256" in result);
+  const errors = failures.map(({ error }) => error);
+  return {
+    answer: answerOf(uploaded, failures),
+    exit: signal.aborted ? exitOf(signal.reason) : exitOfMany(uploaded.length, errors),
+    failures: failures.map(({ input, error }) => ({
+      subject: inputs.length > 1 ? input : null,
+      error,
+    })),
+  };
+};
+
+type SendableInput = Exclude<UploadInput, { readonly kind: "refused" }>;
+
+interface Work {
+  readonly context: CommandContext;
+  readonly files: FileDoor;
+  readonly progress: TransferProgress;
+  readonly options: UploadOptions;
+}
+
+async function uploadOne(
+  { context, files, progress, options }: Work,
+  input: SendableInput,
+): Promise<Uploaded | FailedInput> {
+  const { provider, purpose, path, key } = options;
+  const bar = progress.begin(input.name, input.sizeBytes);
+  try {
+    const { value, answered } = await files.upload({
+      body: input.kind === "stdin" ? { kind: "stream", stream: process.stdin } : input,
+      name: input.name,
+      provider,
+      purpose,
+      routing: { path: path ?? null, key: key ?? null },
+      progress: (sentBytes) => bar.sent(sentBytes),
+      signal: context.signal,
+    });
+    bar.end([
+      styled("good", "stored "),
+      value.name,
+      styled("faint", ` ${bytesText(value.sizeBytes)}`),
+    ]);
+    return { input: input.input, ...value, ...answered };
+  } catch (error) {
+    bar.end([styled("bad", "failed "), input.name]);
+    return { input: input.input, error };
+  }
+}
+
+/** What can be known to be wrong before anything is opened. */
+function checkInputs(words: readonly string[], options: UploadOptions): void {
+  const { name, recursive, provider } = options;
+  if (!providerNames.some((known) => known === provider)) {
+    throw unknownProvider(provider, providerNames);
+  }
+  const streams = words.filter((word) => word === "-").length;
+  if (streams > 1) throw usage("Standard input (-) can be uploaded once only.");
+  if (streams === 1 && name === undefined) {
+    throw usage("Standard input has no name of its own. Give it one: upload - --name backup.tar");
+  }
+  if (name !== undefined && (words.length > 1 || recursive === true)) {
+    throw usage("--name names one file; several were given. Upload them one at a time.");
+  }
+  if (name === "") throw usage("--name is empty. Give the file a name.");
+}
+
+/** Runs `work` for every item, so many at once, in their order. A signal stops further ones. */
+async function inParallel<T>(
+  items: readonly T[],
+  atOnce: number,
+  signal: AbortSignal,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const rest = items.values();
+  const worker = async (): Promise<void> => {
+    for (const item of rest) {
+      if (signal.aborted) return;
+      await work(item);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker));
+}
+
+function answerOf(uploaded: readonly Uploaded[], failures: readonly FailedInput[]): Answer {
+  const failed = failures.map(({ input, error }) => ({ input, error: describe(error) }));
+  return { value: { uploaded, failed }, lines: linesOf(uploaded, failures.length) };
+}
+
+function linesOf(uploaded: readonly Uploaded[], failed: number): Line[] {
+  const [only] = uploaded;
+  if (only === undefined) return [];
+  if (uploaded.length === 1 && failed === 0) return table(factRows(only));
+  const head = ["ID", "SIZE", "PATH", "REASON", "SHA-256", "NAME"].map((title) =>
+    styled("strong", title),
+  );
+  const rows = uploaded.map((file) => [
+    file.id,
+    bytesText(file.sizeBytes),
+    file.path,
+    reasonOf(file),
+    `${file.sha256.slice(0, 12)}…`,
+    file.name,
+  ]);
+  const size = bytesText(uploaded.reduce((sum, file) => sum + file.sizeBytes, 0));
+  const sum = `${counted(uploaded.length, "file")} stored, ${size}${failed > 0 ? `; ${failed} failed` : ""}.`;
+  return [...table([head, ...rows]), sum];
+}
+
+function factRows(file: Uploaded): [Line & string, string][] {
+  return [
+    ["id", file.id],
+    ["name", file.name],
+    ["size", bytesText(file.sizeBytes)],
+    ["sha256", file.sha256],
+    ["path", `${file.path} (${reasonOf(file)})`],
+  ];
+}
+
+function reasonOf({ reason, fellBack }: Answered): string {
+  return fellBack ? `${reason}, then fell back` : reason;
+}

@@ -1,0 +1,77 @@
+import type { Readable } from "node:stream";
+import type { Answered, Path } from "../../migration/call.ts";
+
+/** What the command line shows of a stored file. */
+export interface FileFacts {
+  readonly id: string;
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** 64 hex digits, lower case. */
+  readonly sha256: string;
+  readonly mimeType: string;
+  readonly provider: string;
+  readonly purpose: string;
+  /** ISO 8601, UTC. */
+  readonly createdAt: string;
+}
+
+/** An answer together with who gave it. */
+export interface Served<T> {
+  readonly value: T;
+  readonly answered: Answered;
+}
+
+/** How one call is routed when it is not left to the flags. */
+export interface Routing {
+  readonly path: Path | null;
+  readonly key: string | null;
+}
+
+/** Bytes to store: a file of this machine, or a stream that can be read once. */
+export type UploadBody =
+  | { readonly kind: "file"; readonly path: string }
+  | { readonly kind: "stream"; readonly stream: Readable };
+
+/** One upload as it was typed. */
+export interface UploadOrder {
+  readonly body: UploadBody;
+  readonly name: string;
+  readonly provider: string;
+  /** Undefined: the provider's own default. */
+  readonly purpose: string | undefined;
+  readonly routing: Routing;
+  /** Told how many bytes have been sent so far. */
+  readonly progress: (sentBytes: number) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Which files to list. */
+export interface ListOrder {
+  /** 1 to 100. */
+  readonly limit: number;
+  readonly after: string | undefined;
+  readonly purpose: string | undefined;
+  readonly routing: Routing;
+  readonly signal: AbortSignal;
+}
+
+/** One file by its id. */
+export interface FileOrder {
+  readonly id: string;
+  readonly routing: Routing;
+  readonly signal: AbortSignal;
+}
+
+/** What file commands work through: a file service in this process, or a gateway. */
+export interface FileDoor {
+  upload(order: UploadOrder): Promise<Served<FileFacts>>;
+  /** The caller reads the body to its end or destroys it. */
+  download(
+    order: FileOrder,
+  ): Promise<Served<{ readonly file: FileFacts; readonly body: Readable }>>;
+  list(
+    order: ListOrder,
+  ): Promise<Served<{ readonly files: readonly FileFacts[]; readonly hasMore: boolean }>>;
+  remove(order: FileOrder): Promise<Served<{ readonly id: string }>>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,144 @@
+import { createHash, type Hash } from "node:crypto";
+import { Readable } from "node:stream";
+import { integrity } from "../../files/errors.ts";
+import { fileSource } from "../../files/source.ts";
+import type { Answered } from "../../migration/call.ts";
+import type { Remote, RemoteAnswer } from "../remote.ts";
+import type { FileDoor, FileFacts, Routing, Served, UploadBody, UploadOrder } from "./file-door.ts";
+
+/** A file in the gateway's shape, which is that of OpenAI's API. */
+interface FileObject {
+  readonly id: string;
+  readonly bytes: number;
+  readonly created_at: number;
+  readonly filename: string;
+  readonly purpose: string;
+  readonly provider: string;
+  readonly sha256: string;
+  readonly mime_type: string;
+}
+
+/** Files through a gateway. Forcing a path or a key needs the operator token. */
+export function gatewayFiles(remote: Remote): FileDoor {
+  const routed = ({ path, key }: Routing): Record<string, string> => ({
+    ...(path === null && key === null ? {} : { "x-changeover-token": remote.operatorToken() }),
+    ...(path === null ? {} : { "x-changeover-path": path }),
+    ...(key === null ? {} : { "x-changeover-key": key }),
+  });
+  return {
+    upload: (order) => upload(remote, order, routed(order.routing)),
+    download: async ({ id, routing, signal }) => {
+      const path = `/v1/files/${encodeURIComponent(id)}`;
+      const headers = routed(routing);
+      const { json } = await remote.sendForJson<FileObject>({
+        method: "GET",
+        path,
+        headers,
+        signal,
+      });
+      const content = { method: "GET", path: `${path}/content`, headers, signal } as const;
+      const answer = await remote.send(content);
+      const value = { file: factsOf(json), body: answer.body };
+      return { value, answered: answeredBy(answer) };
+    },
+    list: async ({ limit, after, purpose, routing, signal }) => {
+      const query = new URLSearchParams({ limit: String(limit) });
+      if (after !== undefined) query.set("after", after);
+      if (purpose !== undefined) query.set("purpose", purpose);
+      const path = `/v1/files?${query.toString()}`;
+      const answer = await remote.sendForJson<{ data: FileObject[]; has_more: boolean }>({
+        method: "GET",
+        path,
+        headers: routed(routing),
+        signal,
+      });
+      const { data, has_more } = answer.json;
+      const value = { files: data.map(factsOf), hasMore: has_more };
+      return { value, answered: answeredBy(answer) };
+    },
+    remove: async ({ id, routing, signal }) => {
+      const path = `/v1/files/${encodeURIComponent(id)}`;
+      const headers = routed(routing);
+      const answer = await remote.sendForJson<{ id: string }>({
+        method: "DELETE",
+        path,
+        headers,
+        signal,
+      });
+      return { value: { id: answer.json.id }, answered: answeredBy(answer) };
+    },
+    close: () => remote.close(),
+  };
+}
+
+/** Sends the bytes as they are, and compares what the gateway stored with what was sent. */
+async function upload(
+  remote: Remote,
+  order: UploadOrder,
+  headers: Readonly<Record<string, string>>,
+): Promise<Served<FileFacts>> {
+  const { body, name, provider, purpose, progress, signal } = order;
+  const query = new URLSearchParams({ provider });
+  if (purpose !== undefined) query.set("purpose", purpose);
+  const hash = createHash("sha256");
+  const { stream, length } = await opened(body);
+  const answer = await remote.sendForJson<FileObject>({
+    method: "PUT",
+    path: `/v1/files/${encodeURIComponent(name.toWellFormed())}?${query.toString()}`,
+    headers: { "content-type": "application/octet-stream", ...length, ...headers },
+    body: Readable.from(counted(stream, hash, progress), { objectMode: false }),
+    signal,
+  });
+  const facts = factsOf(answer.json);
+  const sent = hash.digest("hex");
+  if (facts.sha256 !== sent) {
+    const what = `The file ${facts.id} was not stored as it was sent`;
+    throw integrity(what, { expected: sent, actual: facts.sha256 });
+  }
+  return { value: facts, answered: answeredBy(answer) };
+}
+
+/** A stream of the bytes, and the header that announces how many they are where that is known. */
+async function opened(
+  body: UploadBody,
+): Promise<{ readonly stream: Readable; readonly length: Readonly<Record<string, string>> }> {
+  if (body.kind === "stream") return { stream: body.stream, length: {} };
+  const source = await fileSource(body.path);
+  return { stream: source.open(), length: { "content-length": String(source.sizeBytes) } };
+}
+
+async function* counted(
+  stream: Readable,
+  hash: Hash,
+  progress: (sentBytes: number) => void,
+): AsyncGenerator<Buffer, void, void> {
+  let sentBytes = 0;
+  for await (const chunk of stream) {
+    hash.update(chunk as Buffer);
+    sentBytes += (chunk as Buffer).length;
+    yield chunk as Buffer;
+    progress(sentBytes);
+  }
+}
+
+function answeredBy({ headers }: RemoteAnswer): Answered {
+  return {
+    path: headers["x-changeover-path"] === "candidate" ? "candidate" : "legacy",
+    reason: String(headers["x-changeover-reason"] ?? ""),
+    fellBack: headers["x-changeover-fell-back"] === "true",
+    requestId: String(headers["x-request-id"] ?? ""),
+  };
+}
+
+function factsOf(file: FileObject): FileFacts {
+  return {
+    id: file.id,
+    name: file.filename,
+    sizeBytes: file.bytes,
+    sha256: file.sha256,
+    mimeType: file.mime_type,
+    provider: file.provider,
+    purpose: file.purpose,
+    createdAt: new Date(file.created_at * 1000).toISOString(),
+  };
+}

@@ -1,0 +1,98 @@
+import type { App } from "../../app/app.ts";
+import type {
+  Control,
+  ControlChange,
+  ControlReport,
+  Explanation,
+  MismatchEntry,
+} from "../../app/control.ts";
+import type { Snapshot } from "../../app/snapshot.ts";
+import type { Path } from "../../migration/call.ts";
+import type { FlagState } from "../../migration/flags.ts";
+import type { JournalEntry, JournalQuery } from "../../migration/journal.ts";
+import type { Fault } from "../../rehearsal/faults.ts";
+import type { Remote } from "../remote.ts";
+
+/** What an operator's command works through: the running process, or the data folder itself. */
+export interface OperatorDoor {
+  /** Which of the two, in words. */
+  readonly way: string;
+  /** Is a running process behind it? */
+  readonly live: boolean;
+  snapshot(): Promise<Snapshot>;
+  setFlag(
+    operation: string,
+    values: { readonly percentage?: number; readonly shadow?: number },
+    change: ControlChange,
+  ): Promise<FlagState>;
+  /** Null for every operation. */
+  rollBack(operation: string | null, change: ControlChange): Promise<readonly ControlReport[]>;
+  rearm(operation: string, change: ControlChange): Promise<readonly ControlReport[]>;
+  setFault(path: Path, fault: Partial<Fault>): Promise<Fault>;
+  mismatches(): Promise<readonly MismatchEntry[]>;
+  explain(operation: string, key: string): Promise<Explanation>;
+  journal(query: JournalQuery): Promise<readonly JournalEntry[]>;
+  close(): Promise<void>;
+}
+
+/** The control of an app in this process. */
+export function localOperator(app: App, way: string): OperatorDoor {
+  const control: Control = app.control;
+  return {
+    way,
+    live: false,
+    snapshot: () => Promise.resolve(app.snapshot()),
+    setFlag: (operation, values, change) => control.setFlag(operation, values, change),
+    rollBack: async (operation, change) =>
+      operation === null
+        ? control.rollBackAll(change)
+        : [await control.rollBack(operation, change)],
+    rearm: async (operation, change) => [await control.rearm(operation, change)],
+    setFault: async (path, fault) => control.setFault(path, fault),
+    mismatches: async () => control.mismatches(),
+    explain: async (operation, key) => control.explain(operation, key),
+    journal: (query) => control.journal(query),
+    close: async () => {
+      await app.close();
+    },
+  };
+}
+
+interface Reports {
+  readonly reports: readonly ControlReport[];
+}
+
+/** The control API of a running process, over HTTP. */
+export function remoteOperator(remote: Remote, way: string): OperatorDoor {
+  const post = <T>(path: string, body: unknown): Promise<T> =>
+    remote.control<T>({ method: "POST", path, body });
+  const get = <T>(path: string): Promise<T> => remote.control<T>({ method: "GET", path });
+  return {
+    way,
+    live: true,
+    snapshot: () => get("/control/status"),
+    setFlag: (operation, values, change) =>
+      post(`/control/flags/${encodeURIComponent(operation)}`, { ...values, ...change }),
+    rollBack: async (operation, change) => {
+      const body = { operation: operation ?? "all", ...change };
+      return (await post<Reports>("/control/rollback", body)).reports;
+    },
+    rearm: async (operation, change) =>
+      (await post<Reports>("/control/rearm", { operation, ...change })).reports,
+    setFault: async (path, fault) =>
+      (await post<{ fault: Fault }>("/control/fault", { path, ...fault })).fault,
+    mismatches: async () =>
+      (await get<{ mismatches: MismatchEntry[] }>("/control/mismatches")).mismatches,
+    explain: (operation, key) =>
+      get(`/control/explain?${new URLSearchParams({ operation, key }).toString()}`),
+    journal: async ({ operation, sinceMs, limit }) => {
+      const query = new URLSearchParams();
+      if (operation !== undefined) query.set("operation", operation);
+      if (sinceMs !== undefined) query.set("since", String(sinceMs));
+      if (limit !== undefined) query.set("limit", String(limit));
+      const path = `/control/journal?${query.toString()}`;
+      return (await get<{ entries: JournalEntry[] }>(path)).entries;
+    },
+    close: () => remote.close(),
+  };
+}
