@@ -31,7 +31,7 @@ const engine = v.strictObject({
   healthyAfterSeconds: v.optional(seconds, 60),
   probe: v.optional(
     v.strictObject({
-      pairsMax: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)), 400),
+      pairsMax: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)), 800),
       forSeconds: v.optional(seconds, 60),
       pauseSeconds: v.optional(seconds, 60),
       waitingMax: v.optional(v.pipe(count, v.maxValue(1000)), 16),
@@ -151,7 +151,7 @@ const policySchema = v.pipe(
 
 /** From half of the traffic up: how legacy is run beside calls of the candidate after a SIZE alarm. */
 export interface ProbePolicy {
-  /** Calls of one probe; default 400. 0: never probe. */
+  /** Calls of one probe; default 800. 0: never probe. */
   readonly pairsMax: number;
   /** Seconds that one probe may last; default 60. Then the rollout is held and somebody is paged. */
   readonly forSeconds: number;

@@ -26,7 +26,7 @@
 import { Cusum } from "./cusum.ts";
 import { KeySpread } from "./failure-keys.ts";
 import { type Tally, wilson, wilsonUpper, zStrict } from "./wilson.ts";
-import { CountWindow, shortSeconds } from "./window.ts";
+import { CountWindow, longSeconds, shortSeconds } from "./window.ts";
 
 /** What a rate detector is told once. */
 export interface RateSettings {
@@ -281,8 +281,12 @@ export class RateDetector {
   #setBaseline(bad: number, calls: number): void {
     const { baselineRate, baselineCallsMin } = this.#settings;
     const upper = wilsonUpper(bad, calls, zStrict);
-    if (calls >= foundedCalls) this.#earlier = upper;
-    const founded = calls >= (this.#earlier === null ? baselineCallsMin : foundedCalls);
+    // Traffic that fades leaves fewer calls in the window: what it said with more of them is kept.
+    const fading = this.#window.short(lCalls) * (longSeconds / shortSeconds) < calls / 2;
+    if (calls >= foundedCalls && !fading) this.#earlier = upper;
+    const founded =
+      calls >= (this.#earlier === null ? baselineCallsMin : foundedCalls) &&
+      !(fading && this.#earlier !== null);
     const worse =
       this.#earlier !== null &&
       calls >= baselineCallsMin &&
