@@ -4,7 +4,6 @@ import type { Clock } from "../base/clock.ts";
 import { CodedError } from "../base/errors.ts";
 import { TypedEvent } from "../base/event.ts";
 import type { Logger } from "../base/logger.ts";
-import { bodyOf, watchBody } from "./body.ts";
 import {
   ActiveCall,
   type Answered,
@@ -13,7 +12,14 @@ import {
   type Path,
   type Scope,
 } from "./call.ts";
-import { type Decision, type DecisionInput, decide } from "./decision.ts";
+import {
+  type Decision,
+  type DecisionInput,
+  decide,
+  decideByFacts,
+  fact,
+  factsOf,
+} from "./decision.ts";
 import { mayFallBack } from "./fallback.ts";
 import type { FlagSource } from "./flags.ts";
 import type { LatchRecord } from "./latch.ts";
@@ -25,7 +31,7 @@ import {
   type OperationDefinition,
 } from "./operation.ts";
 import { isBad, type Outcome, type Succeeded } from "./outcome.ts";
-import { kindOf, run } from "./run.ts";
+import { admit, handOver, isPlain, rejecting, run, runPlain } from "./run.ts";
 
 /** What a facade is made of. */
 export interface FacadeOptions {
@@ -48,6 +54,8 @@ const SHADOW = 2;
 interface Route {
   readonly operation: AnyOperation;
   readonly answers: LRUCache<string, number>;
+  /** Paths that need neither admission nor deadline nor a watched body. */
+  readonly plain: Readonly<Record<Path, boolean>>;
   revision: number;
 }
 
@@ -62,6 +70,8 @@ export class Facade {
   readonly #options: FacadeOptions;
   readonly #routes = new Map<string, Route>();
   readonly #internalErrors = new Map<string, number>();
+  #comparedMs = Number.NaN;
+  #aheadMs = 0;
 
   constructor(options: FacadeOptions) {
     this.#options = options;
@@ -105,52 +115,95 @@ export class Facade {
     const remembered = this.#options.latches.find((each) => each.operation === operation.name);
     if (remembered !== undefined) operation.latch.restore(remembered);
     const answers = new LRUCache<string, number>({ max: this.#options.cachedAnswersMax ?? 10_000 });
-    const route: Route = { operation, answers, revision: -1 };
+    const plain = {
+      legacy: isPlain(operation, "legacy"),
+      candidate: isPlain(operation, "candidate"),
+    };
+    const route: Route = { operation, answers, plain, revision: -1 };
     this.#routes.set(operation.name, route);
     this.operationAdded.emit(operation);
-    return (input, options = noOptions) => this.#serve(route, operation, input, options);
+    return (input, options = noOptions) => {
+      try {
+        return this.#serve(route, operation, input, options);
+      } catch (error) {
+        // Options that are no options, such as null: the caller's mistake, as a rejection.
+        return Promise.reject(error);
+      }
+    };
   }
 
   /** What would be decided for a key right now, and from which facts. Throws `MIGRATION_UNKNOWN_OPERATION`. */
   explain(name: string, key: string): { decision: Decision; input: DecisionInput } {
-    const input = this.#gather(this.#route(name), undefined, { key }, undefined);
+    const nowMs = this.#options.clock.monotonicMs();
+    const facts = this.#gather(this.#route(name), undefined, { key }, { scope: undefined, nowMs });
+    const input = factsOf(facts);
     return { decision: decide(input), input };
   }
 
-  async #serve<I, O>(
+  /** Nothing in here awaits: each async function on the way of a call costs as much as the rest of it. */
+  #serve<I, O>(
     route: Route,
     operation: Operation<I, O>,
     input: I,
     options: CallOptions,
   ): Promise<O> {
+    const { clock } = this.#options;
     const scope = currentScope();
     const key = options.key ?? scope?.key ?? "";
-    const decision = this.#decide(route, input, options, scope);
+    const startedMs = clock.monotonicMs();
+    const decision = this.#decide(route, input, options, { scope, nowMs: startedMs });
     const call = new ActiveCall(operation.name, decision.path, "served", key, options);
-    const first = await this.#attempt(operation, input, call);
-    let answering = call;
-    let fallback: Outcome<O> | null = null;
-    if (this.#mayFallBack(operation, input, first)) {
-      answering = call.again("legacy", "served", options.signal);
-      fallback = await this.#attempt(operation, input, answering);
-    }
-    const served: Served<O> = { decision, call, answering, first, fallback };
-    const answer = fallback ?? first;
-    if (options.onAnswer !== undefined) this.#tell(options.onAnswer, served);
-    if (answer.kind === "succeeded" && operation.definition.result === "stream") {
-      return this.#handOver(operation, input, served, answer);
-    }
-    this.#announce(operation, input, served);
-    if (answer.kind === "succeeded") return answer.output;
-    // The path's own object: an Error, a string, undefined, whatever it threw.
-    throw answer.error;
+    const then = (first: Outcome<O>, endedMs: number = clock.monotonicMs()): O | PromiseLike<O> => {
+      const atMs = this.#wallMs(endedMs);
+      const served = { operation, call, decision, first, fallback: null, input, atMs, endedMs };
+      return this.#conclude(operation, input, options, served);
+    };
+    return route.plain[decision.path]
+      ? runPlain(operation, input, call, { clock, startedMs }, then)
+      : this.#attempt(operation, input, call).then(then);
   }
 
-  #decide(route: Route, input: unknown, options: CallOptions, scope: Scope | undefined): Decision {
+  /** Lets legacy answer where that is safe. */
+  #conclude<I, O>(
+    operation: Operation<I, O>,
+    input: I,
+    options: CallOptions,
+    served: Served<O>,
+  ): O | PromiseLike<O> {
+    if (!this.#mayFallBack(operation, input, served.first)) {
+      return this.#answerWith(operation, options, served, served.call);
+    }
+    const answering = served.call.again("legacy", "served", options.signal);
+    return this.#attempt(operation, input, answering).then((fallback) => {
+      const both = { ...served, fallback, ...this.#moment() };
+      return this.#answerWith(operation, options, both, answering);
+    });
+  }
+
+  /** Announces the call and gives the caller what it gets. */
+  #answerWith<I, O>(
+    operation: Operation<I, O>,
+    options: CallOptions,
+    served: Served<O>,
+    answering: ActiveCall,
+  ): O | PromiseLike<O> {
+    const answer = served.fallback ?? served.first;
+    if (options.onAnswer !== undefined) this.#tell(options.onAnswer, served, answering);
+    if (answer.kind === "succeeded" && operation.definition.result === "stream") {
+      return this.#handOver(operation, served, answer, answering);
+    }
+    this.observations.emit(served);
+    // A failure is the path's own object: an Error, a string, undefined, whatever it threw.
+    return answer.kind === "succeeded" ? answer.output : rejecting(answer.error);
+  }
+
+  #decide(route: Route, input: unknown, options: CallOptions, around: Around): Decision {
+    const { scope } = around;
     try {
-      const decision = decide(this.#gather(route, input, options, scope));
+      const decision = decideByFacts(this.#gather(route, input, options, around));
+      if (scope === undefined) return decision;
       const fromFlag = decision.reason === "flag-on" || decision.reason === "flag-off";
-      if (fromFlag) scope?.decided.set(route.operation.migration, decision.path);
+      if (fromFlag) scope.decided.set(route.operation.migration, decision.path);
       return decision;
     } catch (error) {
       this.report("decide", error);
@@ -158,28 +211,26 @@ export class Facade {
     }
   }
 
-  #gather(
-    route: Route,
-    input: unknown,
-    options: CallOptions,
-    scope: Scope | undefined,
-  ): DecisionInput {
+  /** What the decision depends on, as bits of one number (`fact`). */
+  #gather(route: Route, input: unknown, options: CallOptions, { scope, nowMs }: Around): number {
     const { operation } = route;
     const key = options.key ?? scope?.key ?? "";
     const answer = key === "" ? 0 : this.#answer(route, key);
     const flagOn = (answer & CANDIDATE) !== 0;
-    return {
-      latched: operation.latch.tripped,
-      override: options.override ?? null,
-      hasKey: key !== "",
-      scoped: scope?.decided.get(operation.migration) ?? null,
-      flagsStale: this.#options.flags.freshness().state !== "fresh",
-      complete: operation.complete,
-      flagOn,
-      shadowOn: (answer & SHADOW) !== 0 && operation.shadowable,
-      noRoom: flagOn && input !== undefined && this.#noRoom(operation, input),
-      budgetSpent: operation.budgetSpent,
-    };
+    let facts = operation.latch.tripped ? fact.latched : 0;
+    if (options.override === "legacy") facts |= fact.toLegacy;
+    if (options.override === "candidate") facts |= fact.toCandidate;
+    if (key !== "") facts |= fact.hasKey;
+    const scoped = scope?.decided.get(operation.migration);
+    if (scoped !== undefined)
+      facts |= scoped === "legacy" ? fact.scopedLegacy : fact.scopedCandidate;
+    if (this.#options.flags.freshness(nowMs).state !== "fresh") facts |= fact.flagsStale;
+    if (operation.complete) facts |= fact.complete;
+    if (flagOn) facts |= fact.flagOn;
+    if ((answer & SHADOW) !== 0 && operation.shadowable) facts |= fact.shadowOn;
+    if (flagOn && input !== undefined && this.#noRoom(operation, input)) facts |= fact.noRoom;
+    if (operation.budgetSpent) facts |= fact.budgetSpent;
+    return facts;
   }
 
   #answer(route: Route, key: string): number {
@@ -209,44 +260,16 @@ export class Facade {
     input: I,
     call: ActiveCall,
   ): Promise<Outcome<O>> {
-    const { clock } = this.#options;
-    if (operation.definition.cost !== undefined) {
-      const refusal = await this.#admit(operation, input, call);
+    const { clock, budgets } = this.#options;
+    const bytes = this.#costOf(operation, input)?.[call.path] ?? 0;
+    if (bytes > 0) {
+      const refusal = await admit(operation, call, { clock, budget: budgets[call.path], bytes });
       if (refusal !== null) return refusal;
     }
     const outcome = await run(operation, input, call, clock);
     const bodyFollows = outcome.kind === "succeeded" && operation.definition.result === "stream";
     if (!bodyFollows) call.release?.();
     return outcome;
-  }
-
-  /** Claims the call's memory; returns the outcome of a call that was not admitted, else null. */
-  async #admit<I, O>(
-    operation: Operation<I, O>,
-    input: I,
-    call: ActiveCall,
-  ): Promise<Outcome<O> | null> {
-    const { path } = call;
-    const bytes = this.#costOf(operation, input)?.[path] ?? 0;
-    if (bytes <= 0) return null;
-    const { clock, budgets } = this.#options;
-    const startedMs = clock.monotonicMs();
-    try {
-      const claimed = await budgets[path].claim(bytes, call.callerSignal);
-      const load = operation.load[path];
-      load.bytes += bytes;
-      call.release = () => {
-        load.bytes -= bytes;
-        call.release = null;
-        claimed();
-      };
-      return null;
-    } catch (error) {
-      // Not the path's failure: it never ran. The caller gets a coded error with a retry time.
-      const kind = call.abortedByCaller ? "aborted" : "refused";
-      const durationMs = clock.monotonicMs() - startedMs;
-      return { kind, path, error, durationMs, firstByteMs: null, bytes: 0 };
-    }
   }
 
   #costOf<I, O>(operation: Operation<I, O>, input: I): Readonly<Record<Path, number>> | null {
@@ -279,47 +302,24 @@ export class Facade {
   /** Gives the caller a body that reports how it ended; the observation follows then. */
   #handOver<I, O>(
     operation: Operation<I, O>,
-    input: I,
     served: Served<O>,
     answer: Succeeded<O>,
+    answering: ActiveCall,
   ): O {
-    const body = bodyOf(answer.output);
-    const call = served.answering;
-    if (body === null) {
-      call.release?.();
-      this.#announce(operation, input, served);
-      return answer.output;
-    }
+    const onEnd = (ended: Outcome<O>): void => {
+      const part = served.fallback === null ? { first: ended } : { fallback: ended };
+      this.observations.emit({ ...served, ...part, ...this.#moment() });
+    };
     const { clock } = this.#options;
-    const startedMs = clock.monotonicMs() - answer.durationMs;
-    const load = operation.load[answer.path];
-    let firstByteMs: number | null = null;
-    load.calls += 1;
-    return watchBody(answer.output, body, {
-      digest: served.decision.shadow,
-      onFirstByte: () => {
-        firstByteMs = clock.monotonicMs() - startedMs;
-      },
-      onEnd: ({ kind, bytes, digest, error }) => {
-        load.calls -= 1;
-        call.release?.();
-        const { path } = answer;
-        const common = { path, durationMs: clock.monotonicMs() - startedMs, firstByteMs, bytes };
-        const ended: Outcome<O> =
-          kind === "complete"
-            ? { ...common, kind: "succeeded", output: answer.output, digest }
-            : { ...common, kind: endKind(operation, call, kind, error), error };
-        const isFallback = served.fallback !== null;
-        this.#announce(operation, input, {
-          ...served,
-          ...(isFallback ? { fallback: ended } : { first: ended }),
-        });
-      },
-    });
+    const digest = served.decision.shadow;
+    return handOver(operation, answering, answer, { clock, digest, onEnd });
   }
 
-  #tell<O>(onAnswer: (answered: Answered) => void, served: Served<O>): void {
-    const { answering, call, decision, fallback } = served;
+  #tell<O>(
+    onAnswer: (answered: Answered) => void,
+    { call, decision, fallback }: Served<O>,
+    answering: ActiveCall,
+  ): void {
     try {
       onAnswer({
         path: answering.path,
@@ -332,10 +332,20 @@ export class Facade {
     }
   }
 
-  #announce<I, O>(operation: Operation<I, O>, input: I, served: Served<O>): void {
-    const { call, decision, first, fallback } = served;
-    const atMs = this.#options.clock.now();
-    this.observations.emit({ operation, call, decision, first, fallback, input, atMs });
+  /** Now, on both clocks. */
+  #moment(): Pick<Observation, "atMs" | "endedMs"> {
+    const endedMs = this.#options.clock.monotonicMs();
+    return { atMs: this.#wallMs(endedMs), endedMs };
+  }
+
+  /** Wall-clock time of a monotonic moment. The clocks are compared once a second: reading one costs. */
+  #wallMs(monotonicMs: number): number {
+    if (!(Math.abs(monotonicMs - this.#comparedMs) < 1000)) {
+      const { clock } = this.#options;
+      this.#comparedMs = clock.monotonicMs();
+      this.#aheadMs = clock.now() - this.#comparedMs;
+    }
+    return Math.round(monotonicMs + this.#aheadMs);
   }
 
   #route(name: string): Route {
@@ -349,24 +359,14 @@ export class Facade {
   }
 }
 
-/** What is known once a call has its answer. */
-interface Served<O> {
-  readonly decision: Decision;
-  /** The call as it was decided. */
-  readonly call: ActiveCall;
-  /** The same call on the path that answers: another object after a fallback. */
-  readonly answering: ActiveCall;
-  readonly first: Outcome<O>;
-  readonly fallback: Outcome<O> | null;
+/** What surrounds a call: its request scope, and the monotonic time at which it came. */
+interface Around {
+  readonly scope: Scope | undefined;
+  readonly nowMs: number;
 }
 
-function endKind<I, O>(
-  operation: Operation<I, O>,
-  call: ActiveCall,
-  kind: "failed" | "cancelled",
-  error: unknown,
-): "aborted" | "failed" | "refused" {
-  if (kind === "cancelled") return "aborted";
-  const ended = kindOf(operation, call, error);
-  return ended === "timed-out" ? "failed" : ended;
+/** The observation of a call, with the outcomes that one of them is the caller's answer. */
+interface Served<O> extends Observation {
+  readonly first: Outcome<O>;
+  readonly fallback: Outcome<O> | null;
 }
