@@ -25,7 +25,7 @@ export function manualFlags(...operations: readonly string[]): ManualFlags {
     kind: flags.kind,
     control: flags.control,
     revision: () => flags.revision(),
-    freshness: () => flags.freshness(),
+    freshness: (monotonicMs) => flags.freshness(monotonicMs),
     answer: (operation, key) => flags.answer(operation, key),
     state: (operation) => flags.state(operation),
     problems: () => flags.problems(),

@@ -131,7 +131,7 @@ export class Guard {
     const watched = this.#watched.get(observation.operation.name);
     if (watched === undefined) return;
     const { watch } = watched;
-    watch.advance(this.#options.clock.monotonicMs());
+    watch.advance(observation.endedMs ?? this.#options.clock.monotonicMs());
     const alarmed = watch.observe(observation);
     if (alarmed === null) return;
     for (const rule of alarmed) this.#judge(watched, rule);

@@ -97,7 +97,8 @@ export class OperationWatch {
   /** Moves all windows to the second of `monotonicMs`. */
   advance(monotonicMs: number): void {
     const second = Math.floor(monotonicMs / 1000);
-    if (second === this.#second) return;
+    // Not back either: an observation may come a little after what it tells of.
+    if (second <= this.#second) return;
     this.#second = second;
     this.#inspection.advance();
     this.#errors.advance(second);

@@ -50,6 +50,63 @@ export interface DecisionInput {
   readonly budgetSpent: boolean;
 }
 
+/** The facts of {@link DecisionInput}, each one bit. */
+export type FactName =
+  | "latched"
+  | "toLegacy"
+  | "toCandidate"
+  | "hasKey"
+  | "scopedLegacy"
+  | "scopedCandidate"
+  | "flagsStale"
+  | "complete"
+  | "flagOn"
+  | "shadowOn"
+  | "noRoom"
+  | "budgetSpent"
+  | "noLegacy"
+  | "probe";
+
+/** The facts of {@link DecisionInput} as bits of one number, so that gathering them allocates nothing. */
+export const fact: Readonly<Record<FactName, number>> = {
+  latched: 1,
+  toLegacy: 2,
+  toCandidate: 4,
+  hasKey: 8,
+  scopedLegacy: 16,
+  scopedCandidate: 32,
+  flagsStale: 64,
+  complete: 128,
+  flagOn: 256,
+  shadowOn: 512,
+  noRoom: 1024,
+  budgetSpent: 2048,
+  noLegacy: 4096,
+  probe: 8192,
+};
+const factSets = 16_384;
+
+/** The facts that a number stands for. */
+export function factsOf(bits: number): DecisionInput {
+  const has = (bit: number): boolean => (bits & bit) !== 0;
+  const path = (legacy: number, candidate: number): Path | null =>
+    has(legacy) ? "legacy" : has(candidate) ? "candidate" : null;
+  return {
+    noLegacy: has(fact.noLegacy),
+    latched: has(fact.latched),
+    override: path(fact.toLegacy, fact.toCandidate),
+    hasKey: has(fact.hasKey),
+    scoped: path(fact.scopedLegacy, fact.scopedCandidate),
+    flagsStale: has(fact.flagsStale),
+    complete: has(fact.complete),
+    flagOn: has(fact.flagOn),
+    shadowOn: has(fact.shadowOn),
+    probe: has(fact.probe),
+    noRoom: has(fact.noRoom),
+    budgetSpent: has(fact.budgetSpent),
+  };
+}
+
 interface Row {
   readonly reason: DecisionReason;
   readonly when: (input: DecisionInput) => boolean;
@@ -113,19 +170,24 @@ const probed: Decision = Object.freeze({
   probe: true,
 });
 
-// The two answers of nearly every call skip even the string that the intern table is keyed by.
-const flagOn = intern("candidate", false, "flag-on");
-const flagOff = intern("legacy", false, "flag-off");
-
 /** Chooses the path of a call. Pure: the same input gives the same decision object. */
 export function decide(input: DecisionInput): Decision {
   for (const row of decisionTable) {
     if (!row.when(input)) continue;
     if (input.probe && row.reason === "flag-on") return probed;
-    const shadow = row.shadow(input);
-    if (!shadow && row.reason === "flag-on") return flagOn;
-    if (!shadow && row.reason === "flag-off") return flagOff;
-    return intern(row.path(input), shadow, row.reason);
+    return intern(row.path(input), row.shadow(input), row.reason);
   }
-  return flagOff;
+  return intern("legacy", false, "flag-off");
+}
+
+// Filled as sets of facts turn up: nearly every call is one of a handful.
+const decided: (Decision | null)[] = new Array<Decision | null>(factSets).fill(null);
+
+/** {@link decide} for facts as {@link fact} numbers them; always the same object for the same facts. */
+export function decideByFacts(bits: number): Decision {
+  const known = decided[bits];
+  if (known !== undefined && known !== null) return known;
+  const made = decide(factsOf(bits));
+  decided[bits] = made;
+  return made;
 }

@@ -272,8 +272,8 @@ export class Shadow {
       timer?.cancel();
       this.#running.delete(running);
       if (typeof end !== "string" && !entry.isNoise) {
-        const atMs = clock.now();
-        this.observations.emit({ ...observation, call, first: end, fallback: null, atMs });
+        const ended = { atMs: clock.now(), endedMs: clock.monotonicMs() };
+        this.observations.emit({ ...observation, ...ended, call, first: end, fallback: null });
       } else if (!ended) {
         abandoned = true;
         this.#abandoned += 1;

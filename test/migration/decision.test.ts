@@ -1,6 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type DecisionInput, decide, decisionTable } from "../../src/migration/decision.ts";
+import {
+  type DecisionInput,
+  decide,
+  decideByFacts,
+  decisionTable,
+  type FactName,
+  fact,
+  factsOf,
+} from "../../src/migration/decision.ts";
 
 const calm: DecisionInput = {
   noLegacy: false,
@@ -130,6 +138,39 @@ describe("the decision", () => {
       fc.property(anyInput, (input) => {
         const first = decisionTable.find((row) => row.when(input));
         expect(decide(input).reason).toBe(first?.reason);
+      }),
+    );
+  });
+});
+
+describe("facts as bits of one number", () => {
+  const bitsOf = (facts: DecisionInput): number => {
+    const names: readonly (FactName | false)[] = [
+      facts.latched && "latched",
+      facts.override === "legacy" && "toLegacy",
+      facts.override === "candidate" && "toCandidate",
+      facts.hasKey && "hasKey",
+      facts.scoped === "legacy" && "scopedLegacy",
+      facts.scoped === "candidate" && "scopedCandidate",
+      facts.flagsStale && "flagsStale",
+      facts.complete && "complete",
+      facts.flagOn && "flagOn",
+      facts.shadowOn && "shadowOn",
+      facts.noRoom && "noRoom",
+      facts.budgetSpent && "budgetSpent",
+      facts.noLegacy && "noLegacy",
+      facts.probe && "probe",
+    ];
+    return names.reduce((bits, each) => (each === false ? bits : bits | fact[each]), 0);
+  };
+
+  it("lead to the table's decision, the same object each time, whatever the facts are", () => {
+    fc.assert(
+      fc.property(anyInput, (facts) => {
+        const bits = bitsOf(facts);
+        expect(factsOf(bits)).toEqual(facts);
+        expect(decideByFacts(bits)).toBe(decide(facts));
+        expect(decideByFacts(bits)).toBe(decideByFacts(bits));
       }),
     );
   });
