@@ -1,6 +1,7 @@
 import type { Clock } from "../src/base/clock.ts";
 import type { ChildJob } from "../src/harness/child.ts";
 import type { CaseDistribution, Comparison } from "../src/harness/measurement.ts";
+import type { TargetResult } from "../src/harness/target.ts";
 import type { SandboxAddresses } from "../src/sandbox/sandbox.ts";
 
 /** What a case gets to work with. */
@@ -24,6 +25,8 @@ export interface CaseContext {
 export interface CaseResult {
   readonly comparisons: readonly Comparison[];
   readonly distributions: readonly CaseDistribution[];
+  /** What the case set itself, judged; none by default. */
+  readonly targets?: readonly TargetResult[];
 }
 
 /** One thing the benchmark can measure. */

@@ -7,6 +7,7 @@ import { runInChild } from "../src/harness/child.ts";
 import { currentLoad, machineFacts } from "../src/harness/machine.ts";
 import type { CaseDistribution, Comparison } from "../src/harness/measurement.ts";
 import type { BenchmarkReport, CaseFailure } from "../src/harness/report.ts";
+import type { TargetResult } from "../src/harness/target.ts";
 import { type Sandbox, startSandbox } from "../src/sandbox/sandbox.ts";
 import type { BenchmarkCase, CaseContext } from "./case.ts";
 import type { Progress } from "./progress.ts";
@@ -34,6 +35,7 @@ export async function runBenchmark(
   const startedAt = new Date(clock.now()).toISOString();
   const comparisons: Comparison[] = [];
   const distributions: CaseDistribution[] = [];
+  const targets: TargetResult[] = [];
   const failures: CaseFailure[] = [];
   const workplace = new Workplace(options, await mkdtemp(join(tmpdir(), "changeover-bench-")));
   try {
@@ -43,6 +45,7 @@ export async function runBenchmark(
         const result = await each.run(workplace.context());
         comparisons.push(...result.comparisons);
         distributions.push(...result.distributions);
+        targets.push(...(result.targets ?? []));
       } catch (thrown) {
         signal.throwIfAborted();
         const message = toError(thrown).message;
@@ -62,6 +65,7 @@ export async function runBenchmark(
     machine: machineFacts(loadBefore),
     comparisons,
     distributions,
+    targets,
     failures,
   };
 }

@@ -1,6 +1,4 @@
 import { createRequire } from "node:module";
-import { totalmem } from "node:os";
-import { ByteBudget } from "./base/byte-budget.ts";
 import { type Clock, sleep, systemClock } from "./base/clock.ts";
 import { toError } from "./base/errors.ts";
 import type { TypedEvent } from "./base/event.ts";
@@ -14,16 +12,25 @@ import { type PolicyInput, parsePolicy } from "./guard/policy.ts";
 import { type RollbackReport, rearm, rollBack } from "./guard/rollback.ts";
 import type { Verdict } from "./guard/verdict.ts";
 import { MetricsRecorder } from "./metrics/recorder.ts";
-import { type Path, runInScope } from "./migration/call.ts";
+import { type AdmissionLimits, pathBudgets } from "./migration/admission/path-budgets.ts";
+import { runInScope } from "./migration/call.ts";
 import type { Decision, DecisionInput } from "./migration/decision.ts";
 import { Facade } from "./migration/facade.ts";
 import type { FlagSource } from "./migration/flags.ts";
 import { type Actor, type Journal, MemoryJournal } from "./migration/journal.ts";
 import { type LatchRecord, type LatchStore, MemoryLatchStore } from "./migration/latch.ts";
 import type { Observation } from "./migration/observation.ts";
-import type { AnyOperation, MigratedFunction, OperationDefinition } from "./migration/operation.ts";
+import type {
+  AnyOperation,
+  MigratedFunction,
+  OperationDeclaration,
+} from "./migration/operation.ts";
 import type { ShadowBudget } from "./shadow/budget.ts";
-import { type Mismatch, MismatchLog } from "./shadow/mismatch-log.ts";
+import type { MismatchCase } from "./shadow/cases/mismatch-case.ts";
+import { MismatchCases } from "./shadow/cases/mismatch-cases.ts";
+import { type CaseStore, MismatchLog } from "./shadow/mismatch-log.ts";
+import type { NoiseField, NoiseLimits } from "./shadow/noise.ts";
+import { RehearsalSweep } from "./shadow/rehearsal-sweep.ts";
 import { Shadow } from "./shadow/shadow.ts";
 
 export type { Clock } from "./base/clock.ts";
@@ -31,37 +38,38 @@ export { CodedError, isCodedError } from "./base/errors.ts";
 export type { Logger } from "./base/logger.ts";
 export { FileJournal } from "./disk/file-journal.ts";
 export { FileLatchStore } from "./disk/file-latch-store.ts";
+export { FileMismatchStore } from "./disk/mismatch-store.ts";
 export { type FileFlagsOptions, fileFlags } from "./flags/file-flags.ts";
 export { type StaticFlag, staticFlags } from "./flags/static-flags.ts";
 export { defaultPolicy, type Policy, type PolicyInput, parsePolicy } from "./guard/policy.ts";
 export type { RollbackReport } from "./guard/rollback.ts";
 export type { Verdict } from "./guard/verdict.ts";
+export type { AdmissionLimits } from "./migration/admission/path-budgets.ts";
 export type { Answered, Call, CallOptions, Path } from "./migration/call.ts";
 export type { Decision, DecisionReason } from "./migration/decision.ts";
 export type { FlagControl, FlagSource, FlagState } from "./migration/flags.ts";
 export type { Actor, Journal, JournalEntry, JournalQuery } from "./migration/journal.ts";
 export type { LatchRecord, LatchStore } from "./migration/latch.ts";
 export type { Observation } from "./migration/observation.ts";
-export type { Cost, MigratedFunction, OperationDefinition } from "./migration/operation.ts";
+export type {
+  Cost,
+  MigratedFunction,
+  OperationDeclaration,
+  OperationDefinition,
+} from "./migration/operation.ts";
 export type { Outcome } from "./migration/outcome.ts";
-export type { Mismatch } from "./shadow/mismatch-log.ts";
+export type { ShadowBudget } from "./shadow/budget.ts";
+export type { Mismatch, MismatchCase } from "./shadow/cases/mismatch-case.ts";
+export type { MismatchCases } from "./shadow/cases/mismatch-cases.ts";
+export { type Replay, replayInput } from "./shadow/cases/replay.ts";
+export type { VitestOptions } from "./shadow/cases/vitest-file.ts";
+export type { CaseStore } from "./shadow/mismatch-log.ts";
+export type { NoiseField, NoiseLimits } from "./shadow/noise.ts";
 
 const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
 
 /** The version of this package. */
 export const changeoverVersion: string = version;
-
-/** Memory that calls may claim at once, and how they queue for it. */
-export interface AdmissionLimits {
-  /** Bytes for legacy; default a quarter of the memory limit. */
-  readonly legacyBytes?: number;
-  /** Bytes for the candidate; default a quarter of the memory limit. */
-  readonly candidateBytes?: number;
-  /** How long a call waits for room, in milliseconds; default 60,000. */
-  readonly waitMs?: number;
-  /** How many calls may wait; default 10,000. */
-  readonly queueMax?: number;
-}
 
 /** Everything has a safe default: legacy for everyone, guard on, shadow off, journal in memory. */
 export interface ChangeoverOptions {
@@ -71,6 +79,9 @@ export interface ChangeoverOptions {
   readonly journal?: Journal;
   readonly latchStore?: LatchStore;
   readonly shadow?: Partial<ShadowBudget>;
+  readonly noise?: Partial<NoiseLimits>;
+  /** Where the last 100 shapes of difference are kept over restarts. Default: in memory only. */
+  readonly mismatchStore?: CaseStore;
   readonly limits?: AdmissionLimits;
   readonly logger?: Logger;
   readonly clock?: Clock;
@@ -85,8 +96,11 @@ export interface Change {
 
 /** One migration's worth of routing, shadow, guard and metrics in this process. */
 export interface Changeover {
-  /** Wraps two implementations. Throws `MIGRATION_INVALID_NAME` and `MIGRATION_DUPLICATE_NAME`. */
-  migrate<I, O>(definition: OperationDefinition<I, O>): MigratedFunction<I, O>;
+  /**
+   * Wraps two implementations; with `legacy` left out the candidate serves every call. Throws
+   * `MIGRATION_INVALID_NAME` and `MIGRATION_DUPLICATE_NAME`.
+   */
+  migrate<I, O>(definition: OperationDeclaration<I, O>): MigratedFunction<I, O>;
   /** One routing key, and one path per migration, for every call made inside `fn`. */
   scope<T>(key: string, fn: () => T): T;
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
@@ -99,7 +113,12 @@ export interface Changeover {
   /** Every rule's verdict on one operation, the overall one first. */
   verdicts(operation: string): readonly Verdict[];
   windows(operation: string): WindowSnapshot;
-  mismatches(): readonly Mismatch[];
+  /** In which ways the two paths differed, the newest sighting first; each way once, with a counter. */
+  mismatches(): readonly MismatchCase[];
+  /** What can be done with them: show, replay, export as a test. */
+  readonly cases: MismatchCases;
+  /** How often which fields differed, between the paths and between two runs of legacy. */
+  noise(operation?: string): readonly NoiseField[];
   readonly shadowsInFlight: number;
   readonly memory: { readonly usedBytes: number; readonly limitBytes: number | null };
   explain(operation: string, key: string): { decision: Decision; input: DecisionInput };
@@ -121,7 +140,7 @@ export async function createChangeover(options: ChangeoverOptions = {}): Promise
   const latchStore = options.latchStore ?? new MemoryLatchStore();
   const logger = options.logger ?? silentLogger;
   const [latches] = await Promise.all([readLatches(latchStore, logger), flags.ready()]);
-  return new RunningChangeover({ ...options, flags, latchStore }, latches);
+  return new RunningChangeover({ ...options, flags, latchStore }, latches).recall();
 }
 
 /** What the store remembers, or why nothing is known. */
@@ -138,12 +157,6 @@ async function readLatches(store: LatchStore, logger: Logger): Promise<Latches> 
 
 type Assembled = ChangeoverOptions & Required<Pick<ChangeoverOptions, "flags" | "latchStore">>;
 
-const quarterOfMemory = (): number => {
-  const allowed = process.constrainedMemory();
-  const physical = totalmem();
-  return Math.floor((allowed > 0 && allowed < physical ? allowed : physical) / 4);
-};
-
 class RunningChangeover implements Changeover {
   readonly flags: FlagSource;
   readonly journal: Journal;
@@ -154,7 +167,9 @@ class RunningChangeover implements Changeover {
   readonly #facade: Facade;
   readonly #guard: Guard;
   readonly #shadow: Shadow;
-  readonly #mismatches = new MismatchLog();
+  readonly cases: MismatchCases;
+  readonly #mismatches: MismatchLog;
+  readonly #sweep: RehearsalSweep;
   readonly #recorder: MetricsRecorder;
   readonly #resources: Resources;
   readonly #rollbacks = new Map<string, Promise<RollbackReport>>();
@@ -167,7 +182,7 @@ class RunningChangeover implements Changeover {
     this.journal = options.journal ?? new MemoryJournal();
     this.#latchStore = options.latchStore;
     const policy = parsePolicy(options.guard ?? {});
-    const budgets = admission(options.limits ?? {}, clock);
+    const budgets = pathBudgets(options.limits ?? {}, clock);
     const known = "unreadable" in latches ? [] : latches;
     this.#facade = new Facade({ flags: this.flags, clock, logger, budgets, latches: known });
     const { report } = this.#facade;
@@ -177,9 +192,14 @@ class RunningChangeover implements Changeover {
       logger,
       report,
       random,
-      ...(options.shadow === undefined ? {} : { budget: options.shadow }),
+      budget: options.shadow ?? {},
+      noise: options.noise ?? {},
       pressure: (operation) => !this.#guard.mayShadow(operation.name),
     });
+    const { mismatchStore: store } = options;
+    this.#mismatches = new MismatchLog(store && { keeping: { store, clock, report } });
+    this.cases = new MismatchCases(this.#mismatches, (name) => this.#facade.operation(name), clock);
+    this.#sweep = new RehearsalSweep({ clock, report });
     this.#recorder = new MetricsRecorder({ version });
     const recorder = this.#recorder;
     this.metrics = { contentType: recorder.contentType, text: () => recorder.text() };
@@ -192,6 +212,8 @@ class RunningChangeover implements Changeover {
       await Promise.all(this.#rollbacks.values());
     });
     this.#resources.add("guard", () => this.#guard.close());
+    this.#resources.add("mismatches", () => this.#mismatches.close());
+    this.#resources.add("sweep", () => this.#sweep.close());
     this.#resources.add("shadow", () => this.#shadow.close());
   }
 
@@ -217,7 +239,7 @@ class RunningChangeover implements Changeover {
     return { usedBytes: reading.usedBytes, limitBytes: reading.limitBytes };
   }
 
-  migrate<I, O>(definition: OperationDefinition<I, O>): MigratedFunction<I, O> {
+  migrate<I, O>(definition: OperationDeclaration<I, O>): MigratedFunction<I, O> {
     return this.#facade.migrate(definition);
   }
 
@@ -233,8 +255,18 @@ class RunningChangeover implements Changeover {
     return this.#guard.windows(operation);
   }
 
-  mismatches(): readonly Mismatch[] {
+  mismatches(): readonly MismatchCase[] {
     return this.#mismatches.list();
+  }
+
+  noise(operation?: string): readonly NoiseField[] {
+    return this.#shadow.noise.fields(operation);
+  }
+
+  /** Reads what was kept of earlier mismatches; never rejects. */
+  async recall(): Promise<this> {
+    await this.#mismatches.load();
+    return this;
   }
 
   explain(operation: string, key: string): { decision: Decision; input: DecisionInput } {
@@ -273,6 +305,7 @@ class RunningChangeover implements Changeover {
     facade.operationAdded.subscribe((operation) => {
       recorder.addOperation(operation);
       guard.watch(operation);
+      this.#sweep.add(operation);
       if (unreadable !== null) operation.latch.restore(this.#unknownLatch(operation, unreadable));
       operation.latch.changed.subscribe((record) => void this.#keep(record));
     });
@@ -282,7 +315,10 @@ class RunningChangeover implements Changeover {
     facade.observations.subscribe((observation) => shadow.observe(observation));
     // Shadows may hold a rollout or stop the shadow; the guard keeps them apart from served calls.
     shadow.observations.subscribe((observation) => guard.observe(observation));
-    shadow.skips.subscribe((skip) => recorder.shadowSkip(skip));
+    shadow.skips.subscribe((skip) => {
+      recorder.shadowSkip(skip);
+      guard.observeSkip(skip.operation.name, skip.reason);
+    });
     shadow.compared.subscribe((result) => {
       recorder.shadowResult(result);
       this.#mismatches.add(result);
@@ -360,14 +396,4 @@ class RunningChangeover implements Changeover {
       }
     }
   }
-}
-
-function admission(limits: AdmissionLimits, clock: Clock): Readonly<Record<Path, ByteBudget>> {
-  const { waitMs = 60_000, queueMax = 10_000 } = limits;
-  const budget = (name: Path, limitBytes: number): ByteBudget =>
-    new ByteBudget({ name, limitBytes, waitMs, queueMax }, clock);
-  return {
-    legacy: budget("legacy", limits.legacyBytes ?? quarterOfMemory()),
-    candidate: budget("candidate", limits.candidateBytes ?? quarterOfMemory()),
-  };
 }

@@ -1,6 +1,8 @@
 /** What a test of migrated code needs: time that stands still, flags at hand, a forced path. */
 export { ManualClock } from "./base/manual-clock.ts";
 export { seededRandom } from "./base/random.ts";
+/** What an exported mismatch runs. */
+export { type Replay, replayInput } from "./changeover.ts";
 
 import type { Changeover } from "./changeover.ts";
 import { staticFlags } from "./flags/static-flags.ts";
@@ -23,7 +25,7 @@ export function manualFlags(...operations: readonly string[]): ManualFlags {
     kind: flags.kind,
     control: flags.control,
     revision: () => flags.revision(),
-    freshness: () => flags.freshness(),
+    freshness: (monotonicMs) => flags.freshness(monotonicMs),
     answer: (operation, key) => flags.answer(operation, key),
     state: (operation) => flags.state(operation),
     problems: () => flags.problems(),

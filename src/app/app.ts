@@ -6,10 +6,11 @@ import { type CloseResult, Resources } from "../base/resources.ts";
 import { type Changeover, createChangeover } from "../changeover.ts";
 import { FileJournal } from "../disk/file-journal.ts";
 import { FileLatchStore } from "../disk/file-latch-store.ts";
+import { FileMismatchStore } from "../disk/mismatch-store.ts";
 import { ContentLock } from "../files/content-lock.ts";
 import type { FileManager } from "../files/file-manager.ts";
 import { createFileService, type FileService } from "../files/file-service.ts";
-import { openLegacyFileManager } from "../files/legacy/legacy-file-manager.ts";
+import { LegacyFileManager, openLegacyFileManager } from "../files/legacy/legacy-file-manager.ts";
 import { migrateFiles } from "../files/operations.ts";
 import { createProvider } from "../files/providers/create-provider.ts";
 import {
@@ -22,10 +23,16 @@ import {
 import type { Provider } from "../files/providers/provider.ts";
 import { createSteadyProvider } from "../files/providers/steady/create-steady-provider.ts";
 import type { SteadyProvider } from "../files/providers/steady/steady-provider.ts";
+import { openUploadRehearsal } from "../files/rehearsal/open-rehearsal.ts";
+import type { UploadRehearsal } from "../files/rehearsal/upload-rehearsal.ts";
 import { Spool } from "../files/spool.ts";
-import { openStreamingFileManager } from "../files/streaming/streaming-file-manager.ts";
+import {
+  openStreamingFileManager,
+  StreamingFileManager,
+} from "../files/streaming/streaming-file-manager.ts";
 import { fileFlags } from "../flags/file-flags.ts";
 import { FaultSwitch } from "../rehearsal/faults.ts";
+import { defaultBudget } from "../shadow/budget.ts";
 import { type Backend, BackendProbe, noFileManager } from "./backend.ts";
 import type { Config } from "./config.ts";
 import type { Control } from "./control.ts";
@@ -93,7 +100,7 @@ async function assemble(config: Config, parts: AppParts, resources: Resources): 
   const changeover = await openChangeover(config, parts);
   resources.add("changeover", () => changeover.close(), 2000);
   const faults = new FaultSwitch();
-  const { profiles, legacy, candidate, steady } = openManagers(config, parts, resources);
+  const { profiles, legacy, candidate, steady, rehearsal } = openManagers(config, parts, resources);
   const { candidateDeadlineMs: deadlineMs } = config;
   const files = migrateFiles({
     migrate: (definition) =>
@@ -102,6 +109,7 @@ async function assemble(config: Config, parts: AppParts, resources: Resources): 
       ),
     legacy,
     candidate,
+    rehearsal,
   });
   const probe = backend === null ? null : new BackendProbe(backend, logger);
   await probe?.start(clock);
@@ -153,6 +161,11 @@ async function openChangeover(config: Config, parts: AppParts): Promise<Changeov
     }),
     journal: new FileJournal({ folder, clock }),
     latchStore: new FileLatchStore({ folder, clock, report }),
+    mismatchStore: new FileMismatchStore({ folder, clock, report }),
+    // What is kept for a rehearsal takes room in the spool, which callers need more.
+    shadow: {
+      heldBytesMax: Math.min(defaultBudget.heldBytesMax, Math.floor(config.spoolBytes / 8)),
+    },
     guard: await readGuardPolicy(config.guardPolicyFile),
     limits: {
       waitMs,
@@ -168,13 +181,16 @@ interface Managers {
   readonly candidate: FileManager;
   /** The candidate's providers. */
   readonly steady: readonly SteadyProvider[];
+  /** Null without a backend. */
+  readonly rehearsal: UploadRehearsal | null;
 }
 
 function openManagers(config: Config, parts: AppParts, resources: Resources): Managers {
   const { logger, backend, clock = systemClock } = parts;
   if (backend === null) {
     const none = noFileManager();
-    return { profiles: [noneProfile], legacy: none, candidate: none, steady: [] };
+    const profiles = [noneProfile];
+    return { profiles, legacy: none, candidate: none, steady: [], rehearsal: null };
   }
   const { supabase } = backend;
   const lock = new ContentLock();
@@ -200,7 +216,14 @@ function openManagers(config: Config, parts: AppParts, resources: Resources): Ma
   });
   resources.add("streaming", () => candidate.close());
   for (const provider of steady) provider.watch();
-  return { profiles, legacy, candidate, steady };
+  const rehearsal = openUploadRehearsal({
+    ...{ supabase, clock, logger },
+    legacy: (stage) => new LegacyFileManager(stage),
+    candidate: (stage) => new StreamingFileManager(stage),
+    providers: (["kimi", "glm"] as const).filter((name) => backend[name] !== null),
+  });
+  resources.add("rehearsal", () => rehearsal.close(), 2000);
+  return { profiles, legacy, candidate, steady, rehearsal };
 }
 
 /** The legacy path calls providers as it always did: one attempt, no limits of ours. */

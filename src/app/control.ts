@@ -1,3 +1,4 @@
+import type { MismatchCase, Replay, VitestOptions } from "../changeover.ts";
 import type { Path } from "../migration/call.ts";
 import type { DecisionInput, DecisionReason } from "../migration/decision.ts";
 import type { FlagState } from "../migration/flags.ts";
@@ -39,6 +40,8 @@ export interface Explanation {
 
 /** A difference between the two paths that was seen in the shadow. */
 export interface MismatchEntry {
+  /** Twelve hex digits. */
+  readonly id: string;
   readonly operation: string;
   /** How often a difference of this shape was seen. */
   readonly count: number;
@@ -68,6 +71,12 @@ export interface Control {
   rearm(operation: string, change: ControlChange): Promise<ControlReport>;
   setFault(path: Path, fault: Partial<Fault>): Fault;
   mismatches(): readonly MismatchEntry[];
+  /** A mismatch with all that was kept of it; an id may be shortened. Throws `SHADOW_UNKNOWN_CASE`. */
+  mismatch(id: string): MismatchCase;
+  /** Runs it again on both paths. Rejects with `SHADOW_…` when it cannot be run. */
+  replayMismatch(id: string): Promise<Replay>;
+  /** A vitest file that fails while it is there. Throws `SHADOW_…` when it cannot be run. */
+  exportMismatch(id: string, options?: VitestOptions): string;
   explain(operation: string, key: string): Explanation;
   journal(query: JournalQuery): Promise<readonly JournalEntry[]>;
 }

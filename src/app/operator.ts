@@ -1,6 +1,12 @@
 import type { Clock } from "../base/clock.ts";
 import { CodedError } from "../base/errors.ts";
-import type { Changeover, RollbackReport } from "../changeover.ts";
+import type {
+  Changeover,
+  MismatchCase,
+  Replay,
+  RollbackReport,
+  VitestOptions,
+} from "../changeover.ts";
 import type { Path } from "../migration/call.ts";
 import type { FlagControl, FlagState } from "../migration/flags.ts";
 import type { JournalEntry, JournalQuery } from "../migration/journal.ts";
@@ -69,6 +75,18 @@ export class Operator implements Control {
 
   mismatches(): readonly MismatchEntry[] {
     return this.#parts.changeover.mismatches();
+  }
+
+  mismatch(id: string): MismatchCase {
+    return this.#parts.changeover.cases.show(id);
+  }
+
+  replayMismatch(id: string): Promise<Replay> {
+    return this.#parts.changeover.cases.replay(id);
+  }
+
+  exportMismatch(id: string, options?: VitestOptions): string {
+    return this.#parts.changeover.cases.exportVitest(id, options);
   }
 
   explain(operation: string, key: string): Explanation {

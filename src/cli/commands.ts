@@ -1,5 +1,5 @@
 import { duplicateChoices } from "../files/file-manager.ts";
-import { type Command, share, usage, wholeNumber } from "./context.ts";
+import { type Command, positiveNumber, share, usage, wholeNumber } from "./context.ts";
 
 /** One option of a command. */
 export interface OptionRow {
@@ -22,12 +22,15 @@ export interface CommandRow {
   readonly options?: readonly OptionRow[];
   /** Complete lines that can be typed. */
   readonly examples: readonly string[];
+  /** Runs when its group is named alone. */
+  readonly byDefault?: boolean;
   // biome-ignore lint/suspicious/noExplicitAny: every command has options of its own; its row declares them
   readonly load: () => Promise<Command<any>>;
 }
 
 /** What the groups of two-word commands are about. */
 export const groups: Readonly<Record<string, string>> = {
+  mismatches: "Look at, run again and export differences between the paths",
   flags: "Show and set the shares of calls on the new path",
   sandbox: "Make the running product misbehave on purpose",
 };
@@ -40,6 +43,10 @@ const row = (flags: string, meaning: string, more: Partial<OptionRow> = {}): Opt
 
 const whole = (what: string, min: number, max: number): Partial<OptionRow> => ({
   parse: (text) => wholeNumber(what, text, min, max),
+});
+
+const number = (what: string): Partial<OptionRow> => ({
+  parse: (text) => positiveNumber(what, text),
 });
 
 const pathOption = row("--path <path>", "force a path", { choices: ["legacy", "candidate"] });
@@ -175,10 +182,36 @@ export const commands: readonly CommandRow[] = [
     load: async () => (await import("./commands/flags.ts")).setFlag,
   },
   {
-    name: "mismatches",
+    name: "mismatches ls",
     meaning: "List differences between the paths that were seen in the shadow",
-    examples: ["changeover mismatches"],
-    load: async () => (await import("./commands/history.ts")).mismatches,
+    byDefault: true,
+    examples: ["changeover mismatches", "changeover mismatches ls --json"],
+    load: async () => (await import("./commands/evidence/mismatches.ts")).listMismatches,
+  },
+  {
+    name: "mismatches show",
+    words: "<id>",
+    meaning: "Show a mismatch with everything that was kept of it",
+    examples: ["changeover mismatches show 4f2a"],
+    load: async () => (await import("./commands/evidence/mismatches.ts")).showMismatch,
+  },
+  {
+    name: "mismatches replay",
+    words: "<id>",
+    meaning: "Run a mismatch again on both paths; fails while they still differ",
+    examples: ["changeover mismatches replay 4f2a"],
+    load: async () => (await import("./commands/evidence/mismatches.ts")).replayMismatch,
+  },
+  {
+    name: "mismatches export",
+    words: "<id>",
+    meaning: "Write a mismatch as a test that fails while it is there",
+    options: [
+      row("--vitest", "as a vitest file (the only form there is)"),
+      row("-o, --output <file>", "where to write it (default: standard output)"),
+    ],
+    examples: ["changeover mismatches export 4f2a --vitest -o mismatch.test.ts"],
+    load: async () => (await import("./commands/evidence/mismatches.ts")).exportMismatch,
   },
   {
     name: "journal",
@@ -234,6 +267,44 @@ export const commands: readonly CommandRow[] = [
       "changeover sandbox fault candidate --off",
     ],
     load: async () => (await import("./commands/sandbox.ts")).setFault,
+  },
+  {
+    name: "simulate",
+    meaning: "Play failures against the guard's policy, beside other kinds of judges",
+    options: [
+      row("--policy <file>", "policy to try (default: the built-in one)"),
+      row("--diff <file>", "another policy, compared with the first"),
+      row("--scenario <names...>", "which scenarios (default: all)"),
+      row("--events <file>", "recorded observations (NDJSON) instead of scenarios"),
+      row("--operation <name>", "which of the recorded operations"),
+      row("--onset <time>", "when the recorded candidate became worse, as in 2026-11-21T14:03:12Z"),
+      row("--share <percentage>", "calls on the candidate", { ...number("--share") }),
+      row("--calls-per-second <number>", "calls on both paths", {
+        ...number("--calls-per-second"),
+      }),
+      row("--days <number>", "days over which false trips are counted", { ...number("--days") }),
+      row("--runs <number>", "how often something goes wrong", { ...whole("--runs", 1, 10_000) }),
+      row("--seed <number>", "same seed, same numbers", { ...whole("--seed", 0, 4_294_967_295) }),
+      row("--legacy-error-rate <share>", "share of legacy's calls that fail", {
+        parse: (text) => share("--legacy-error-rate", text),
+      }),
+      row(
+        "--candidate-error-rate <share>",
+        "share of the candidate's that fail, in partial-failure",
+        {
+          parse: (text) => share("--candidate-error-rate", text),
+        },
+      ),
+      row("--fallback", "legacy answers what the candidate failed, as for reads"),
+      row("--no-rivals", "play our policy only"),
+      row("--markdown", "print Markdown tables"),
+      row("--chart <file>", "write an SVG chart"),
+    ],
+    examples: [
+      "changeover simulate --scenario total-failure healthy --share 1",
+      "changeover simulate --policy guard.json --diff other.json --chart guard.svg",
+    ],
+    load: async () => (await import("./commands/evidence/simulate.ts")).simulate,
   },
   {
     name: "doctor",

@@ -79,3 +79,12 @@ export function share(what: string, text: string): number {
     `${JSON.stringify(text.slice(0, 40))} is not accepted for ${what}. Use a share from 0 to 1, such as 0.5.`,
   );
 }
+
+/** Reads a number above 0 such as `0.1` for `what`; throws `CLI_USAGE`. */
+export function positiveNumber(what: string, text: string): number {
+  const number = /^(\d+(\.\d*)?|\.\d+)$/.test(text) ? Number(text) : Number.NaN;
+  if (number > 0) return number;
+  throw usage(
+    `${JSON.stringify(text.slice(0, 40))} is not accepted for ${what}. Use a number above 0, such as 0.5.`,
+  );
+}

@@ -75,11 +75,12 @@ function buildProgram(
 
 function addCommand(
   parent: Parser,
-  { name, words, meaning, options = [], examples }: CommandRow,
+  { name, words, meaning, options = [], examples, byDefault = false }: CommandRow,
   onRun: (request: Request) => void,
   row: CommandRow = commands.find((each) => each.name === name) as CommandRow,
 ): void {
-  const command = parent.command(words === undefined ? name : `${name} ${words}`);
+  const typed = words === undefined ? name : `${name} ${words}`;
+  const command = parent.command(typed, { isDefault: byDefault });
   command.description(meaning).allowExcessArguments(false);
   for (const option of options) command.addOption(optionOf(option));
   command.addHelpText("after", `\nExamples:\n${examples.map((line) => `  ${line}`).join("\n")}`);

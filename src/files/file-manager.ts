@@ -48,6 +48,11 @@ export interface FileSource {
   open(range?: ByteRange): Readable;
   /** Throws `FILES_SOURCE_CHANGED` when the bytes are no longer those that were announced. */
   verifyUnchanged(): Promise<void>;
+  /**
+   * Keeps bytes that would go away with their owner's release (a staged body) readable until the
+   * returned function is called. Sources whose bytes stay by themselves have none.
+   */
+  retain?(): () => void;
 }
 
 /** One upload. Names, purposes, types and limits were checked before a path sees it. */

@@ -1,5 +1,10 @@
 import { LRUCache } from "lru-cache";
-import type { Cost, MigratedFunction, OperationDefinition } from "../migration/operation.ts";
+import type {
+  Cost,
+  MigratedFunction,
+  OperationDefinition,
+  Rehearsal,
+} from "../migration/operation.ts";
 import type {
   DeletedFile,
   Download,
@@ -13,6 +18,12 @@ import type {
   UploadRequest,
 } from "./file-manager.ts";
 import type { MigratedFiles } from "./file-service.ts";
+import {
+  readDownloadRequest,
+  readFileRequest,
+  readListRequest,
+  recordedUpload,
+} from "./recorded-input.ts";
 import { effectOf } from "./saga/write-effect.ts";
 import { ignoredDifferences } from "./sameness.ts";
 
@@ -24,6 +35,8 @@ export interface FileMigration {
   readonly migrate: Migrate;
   readonly legacy: FileManager;
   readonly candidate: FileManager;
+  /** How uploads are rehearsed; without it they are not shadowed. */
+  readonly rehearsal?: Rehearsal<UploadRequest, StoredFile> | null;
 }
 
 /** The five operations, declared but not yet behind a facade. */
@@ -52,8 +65,16 @@ const SIZES_MAX = 10_000;
 /**
  * The file system's operations: `files.upload`, `files.download`, `files.info`, `files.list` and
  * `files.delete`, each with both file managers as its paths.
+ *
+ * A delete declares no rehearsal, and so is never shadowed: by the time a shadow runs the file is gone,
+ * and its request names neither bytes nor content. What could be rehearsed is the removal of some other
+ * file made for the purpose, which would say nothing about this one.
  */
-export function fileOperations(legacy: FileManager, candidate: FileManager): FileOperations {
+export function fileOperations(
+  legacy: FileManager,
+  candidate: FileManager,
+  rehearsal: Rehearsal<UploadRequest, StoredFile> | null = null,
+): FileOperations {
   const sizes = new FileSizes();
   const { upload, download, info, list, delete: remove } = ignoredDifferences;
   return {
@@ -65,6 +86,8 @@ export function fileOperations(legacy: FileManager, candidate: FileManager): Fil
       cost: ({ source, provider }) => uploadCost(source.sizeBytes, provider),
       effectOf,
       ignore: upload,
+      recordInput: recordedUpload,
+      ...(rehearsal === null ? {} : { rehearse: rehearsal }),
     },
     download: {
       name: "files.download",
@@ -74,6 +97,8 @@ export function fileOperations(legacy: FileManager, candidate: FileManager): Fil
       candidate: (request, call) => candidate.download(request, call),
       cost: ({ id }) => downloadCost(sizes.of(id)),
       ignore: download,
+      recordInput: (request) => request,
+      readInput: readDownloadRequest,
     },
     info: {
       name: "files.info",
@@ -81,6 +106,8 @@ export function fileOperations(legacy: FileManager, candidate: FileManager): Fil
       legacy: (request, call) => sizes.see(legacy.info(request, call)),
       candidate: (request, call) => sizes.see(candidate.info(request, call)),
       ignore: info,
+      recordInput: (request) => request,
+      readInput: readFileRequest,
     },
     list: {
       name: "files.list",
@@ -88,6 +115,8 @@ export function fileOperations(legacy: FileManager, candidate: FileManager): Fil
       legacy: (request, call) => legacy.list(request, call),
       candidate: (request, call) => candidate.list(request, call),
       ignore: list,
+      recordInput: (request) => request,
+      readInput: readListRequest,
     },
     delete: {
       name: "files.delete",
@@ -96,13 +125,15 @@ export function fileOperations(legacy: FileManager, candidate: FileManager): Fil
       candidate: (request, call) => candidate.delete(request, call),
       effectOf,
       ignore: remove,
+      recordInput: (request) => request,
     },
   };
 }
 
 /** Puts the file system behind a facade. */
-export function migrateFiles({ migrate, legacy, candidate }: FileMigration): MigratedFiles {
-  const operations = fileOperations(legacy, candidate);
+export function migrateFiles(migration: FileMigration): MigratedFiles {
+  const { migrate, legacy, candidate, rehearsal = null } = migration;
+  const operations = fileOperations(legacy, candidate, rehearsal);
   return {
     upload: migrate(operations.upload),
     download: migrate(operations.download),

@@ -3,7 +3,7 @@ import { type FileHandle, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { type CodedError, codeOf } from "../base/errors.ts";
-import { digestMismatch, incompleteBody, spoolFailed, tooLarge } from "./errors.ts";
+import { digestMismatch, incompleteBody, sourceChanged, spoolFailed, tooLarge } from "./errors.ts";
 import type { FileSource } from "./file-manager.ts";
 import { DiskSource, type FileState } from "./source.ts";
 import { type Body, bodyChunks } from "./spool/body-chunks.ts";
@@ -14,13 +14,21 @@ import {
 } from "./spool/process-folder.ts";
 import { Room, type Share } from "./spool/room.ts";
 
-/** A body that was staged to disk. Whoever staged it releases it, always. */
+/**
+ * A body that was staged to disk. Whoever staged it releases it, always; whoever needs it for longer
+ * retains it before that.
+ */
 export interface StagedFile extends FileSource {
   readonly path: string;
   readonly sha256: string;
   readonly identity: string;
-  /** Removes the file and gives its room back; the second time it does nothing. Never rejects. */
+  /**
+   * Gives the file up: it is removed and its room given back once nobody retains it any more. The second
+   * time it does nothing. Never rejects.
+   */
   release(): Promise<void>;
+  /** Keeps the file until the returned function is called, once. Throws when it is gone already. */
+  retain(): () => void;
 }
 
 /** Settings of a {@link Spool}. */
@@ -177,14 +185,30 @@ export class Spool {
 class StagedDiskFile extends DiskSource implements StagedFile {
   override readonly sha256: string;
   readonly #share: Share;
+  /** The owner, and everybody who retains it. */
+  readonly #users = new Set<object>();
+  readonly #owner: object = {};
 
   constructor(path: string, state: FileState, sha256: string, share: Share) {
     super(path, state, sha256);
     this.sha256 = sha256;
     this.#share = share;
+    this.#users.add(this.#owner);
   }
 
-  async release(): Promise<void> {
+  release(): Promise<void> {
+    return this.#leave(this.#owner);
+  }
+
+  retain(): () => void {
+    if (this.#users.size === 0) throw sourceChanged(`The file ${this.path}`);
+    const user = {};
+    this.#users.add(user);
+    return () => void this.#leave(user);
+  }
+
+  async #leave(user: object): Promise<void> {
+    if (!this.#users.delete(user) || this.#users.size > 0) return;
     await rm(this.path, { force: true }).catch(() => undefined);
     this.#share.giveBack();
   }

@@ -70,7 +70,7 @@ class FileFlags implements FlagSource {
   #stateProblem: FlagProblem | null = null;
   #evaluator: Evaluator | null = null;
   #revision = 0;
-  #refreshedMs: number | null = null;
+  #fresh: FlagFreshness = { state: "never", lastRefreshMs: null };
   #refreshedMonotonicMs = 0;
   #looking: Promise<void> | null = null;
   #ready: Promise<void> | null = null;
@@ -92,11 +92,11 @@ class FileFlags implements FlagSource {
     return this.#revision;
   }
 
-  freshness(): FlagFreshness {
-    const lastRefreshMs = this.#refreshedMs;
-    if (lastRefreshMs === null) return { state: "never", lastRefreshMs };
-    const ageMs = this.#clock.monotonicMs() - this.#refreshedMonotonicMs;
-    return { state: ageMs > this.#staleMs ? "stale" : "fresh", lastRefreshMs };
+  freshness(monotonicMs: number = this.#clock.monotonicMs()): FlagFreshness {
+    const ageMs = monotonicMs - this.#refreshedMonotonicMs;
+    // Asked for every call: the usual answer is one object until the next look.
+    if (this.#fresh.lastRefreshMs === null || ageMs <= this.#staleMs) return this.#fresh;
+    return { state: "stale", lastRefreshMs: this.#fresh.lastRefreshMs };
   }
 
   answer(operation: string, key: string): FlagAnswer {
@@ -160,8 +160,8 @@ class FileFlags implements FlagSource {
     try {
       const filesChanged = await this.#folder.look();
       const overlayChanged = await this.#readOverlay();
-      if (filesChanged || overlayChanged || this.#refreshedMs === null) this.#rebuild();
-      this.#refreshedMs = this.#clock.now();
+      if (filesChanged || overlayChanged || this.#fresh.state === "never") this.#rebuild();
+      this.#fresh = { state: "fresh", lastRefreshMs: this.#clock.now() };
       this.#refreshedMonotonicMs = this.#clock.monotonicMs();
     } catch (error) {
       this.#logger.warn({ err: error }, "Flag files could not be read; the last good ones stay");

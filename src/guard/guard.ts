@@ -5,6 +5,7 @@ import type { Logger } from "../base/logger.ts";
 import type { Journal } from "../migration/journal.ts";
 import type { Observation } from "../migration/observation.ts";
 import type { AnyOperation } from "../migration/operation.ts";
+import { type FloorReading, type FloorSource, ownFloor } from "./memory/heap-floor.ts";
 import { type BackPressure, MemoryRule } from "./memory/memory-rule.ts";
 import { type MemoryReading, MemorySampler, type MemorySource } from "./memory/memory-sampler.ts";
 import { OperationWatch } from "./operation-watch.ts";
@@ -22,6 +23,8 @@ export interface GuardOptions {
   readonly report: (part: string, error: unknown) => void;
   /** Default: this process's own memory; null: nothing measures it, and the memory rule is blind. */
   readonly memory?: MemorySource | null;
+  /** Default: this process's own garbage collector, where `memory` is left out as well. */
+  readonly collections?: FloorSource;
   /** Where a spent exposure budget is written down and remembered from. Default: nowhere. */
   readonly journal?: Journal;
 }
@@ -59,6 +62,8 @@ const tickEveryMs = 1000;
 interface Watched {
   readonly watch: OperationWatch;
   readonly last: Map<RuleName, Verdict>;
+  /** Since when each rule has been of one mind, in wall-clock milliseconds. */
+  readonly since: Map<RuleName, number>;
 }
 
 /**
@@ -74,6 +79,7 @@ export class Guard {
   readonly #watched = new Map<string, Watched>();
   readonly #memory: MemoryRule;
   readonly #timers: Timer[];
+  readonly #stopCollections: (() => void) | null;
 
   constructor(options: GuardOptions) {
     const { clock, report } = options;
@@ -84,7 +90,12 @@ export class Guard {
     const { enabled, limitBytes } = this.policy.memory;
     const source =
       options.memory === undefined ? new MemorySampler({ limitBytes }) : options.memory;
-    this.#memory = new MemoryRule(this.policy.memory, enabled ? source : null);
+    this.#memory = new MemoryRule(this.policy.memory, enabled ? source : null, clock);
+    const collections =
+      options.collections ?? (options.memory === undefined && enabled ? ownFloor : null);
+    const collected = (reading: FloorReading): void =>
+      this.#safely("guard.memory", () => this.#collected(reading));
+    this.#stopCollections = enabled ? (collections?.subscribe(collected) ?? null) : null;
     this.#timers = [clock.every(tickEveryMs, () => this.#safely("guard.tick", () => this.tick()))];
     if (enabled) {
       const sample = (): void => this.#safely("guard.memory", () => this.#sampleMemory());
@@ -108,7 +119,10 @@ export class Guard {
     if (this.#watched.has(operation.name)) return;
     const watch = new OperationWatch(operation, this.policy);
     watch.advance(this.#options.clock.monotonicMs());
-    this.#watched.set(operation.name, { watch, last: new Map() });
+    this.#watched.set(operation.name, { watch, last: new Map(), since: new Map() });
+    operation.latch.changed.subscribe(({ tripped }) => {
+      if (!tripped) this.#memory.restart(operation);
+    });
     this.#recallBudget(watch);
   }
 
@@ -117,7 +131,7 @@ export class Guard {
     const watched = this.#watched.get(observation.operation.name);
     if (watched === undefined) return;
     const { watch } = watched;
-    watch.advance(this.#options.clock.monotonicMs());
+    watch.advance(observation.endedMs ?? this.#options.clock.monotonicMs());
     const alarmed = watch.observe(observation);
     if (alarmed === null) return;
     for (const rule of alarmed) this.#judge(watched, rule);
@@ -131,11 +145,17 @@ export class Guard {
     watch.compare(result, key);
   }
 
+  /** A call that was to be shadowed was not: a probe then lost a pair. Unknown operations are ignored. */
+  observeSkip(operation: string, reason: string): void {
+    this.#watched.get(operation)?.watch.skipped(reason);
+  }
+
   /** One verdict for each rule that is switched on. Throws `GUARD_UNKNOWN_OPERATION`. */
   verdicts(operation: string): readonly Verdict[] {
-    const { watch } = this.#find(operation);
+    const watched = this.#find(operation);
+    const { watch } = watched;
     watch.advance(this.#options.clock.monotonicMs());
-    return this.#rulesOf(watch).map((rule) => this.#verdict(watch, rule));
+    return this.#rulesOf(watch).map((rule) => this.#verdict(watched, rule));
   }
 
   /** The worst of an operation's verdicts. Throws `GUARD_UNKNOWN_OPERATION`. */
@@ -165,6 +185,7 @@ export class Guard {
    */
   beginPeriod(operation: string): void {
     this.#find(operation).watch.beginPeriod();
+    this.#memory.warmUp();
   }
 
   /**
@@ -198,6 +219,7 @@ export class Guard {
   /** Stops the timers; observations are still judged. */
   close(): void {
     for (const timer of this.#timers) timer.cancel();
+    this.#stopCollections?.();
   }
 
   #rulesOf(watch: OperationWatch): readonly RuleName[] {
@@ -205,23 +227,32 @@ export class Guard {
   }
 
   #judge(watched: Watched, rule: RuleName): void {
-    const { watch, last } = watched;
-    const verdict = this.#verdict(watch, rule);
+    const { watch, last, since } = watched;
+    const verdict = this.#verdict(watched, rule);
     if (verdict.kind === "breached") this.#act(watch, verdict);
     const before = last.get(rule) ?? null;
     last.set(rule, verdict);
+    if (before?.kind !== verdict.kind) since.set(rule, this.#options.clock.now());
     if (before?.kind === verdict.kind && before.action === verdict.action) return;
     this.#tell(before, verdict);
     this.verdictChanged.emit({ before, after: verdict });
   }
 
-  #verdict(watch: OperationWatch, rule: RuleName): Verdict {
+  #verdict({ watch, last, since }: Watched, rule: RuleName): Verdict {
+    const { operation, memoryUse } = watch;
     const judgement: Judgement | null =
       rule === "memory"
-        ? (watch.breaches.get(rule) ?? this.#memory.judge(watch.operation, watch.legacyCheaper))
+        ? (watch.breaches.get(rule) ?? this.#memory.judge(operation, memoryUse))
         : watch.judge(rule, this.#options.clock.now());
     const known = judgement ?? blindJudgement;
-    return { operation: watch.operation.name, rule, ...known };
+    const sameMind = last.get(rule)?.kind === known.kind ? since.get(rule) : undefined;
+    const sinceMs = known.sinceMs ?? sameMind ?? this.#options.clock.now();
+    const verdict: Verdict = { operation: operation.name, rule, ...known, sinceMs };
+    if (verdict.kind !== "breached" || verdict.action !== "rollback" || operation.hasLegacy) {
+      return verdict;
+    }
+    const sentence = `${verdict.sentence} Legacy was removed, so nothing can be rolled back.`;
+    return { ...verdict, action: "alert", page: true, sentence };
   }
 
   #act(watch: OperationWatch, verdict: Verdict): void {
@@ -235,7 +266,33 @@ export class Guard {
     const at = this.#at();
     if (!operation.latch.trip({ by, reason: sentence, evidence, at })) return;
     watch.breaches.set(rule, verdict);
+    if (rule === "memory") this.#abortLater(operation);
     this.breached.emit({ operation, verdict, epoch: operation.latch.epoch, evidence, at });
+  }
+
+  /** What still runs on the candidate holds the memory; whoever reads its signal lets go of it. */
+  #abortLater(operation: AnyOperation): void {
+    const { abortAfterSeconds } = this.policy.memory;
+    if (abortAfterSeconds === null) return;
+    const { clock, logger } = this.#options;
+    const { epoch } = operation.latch;
+    const abort = (): void => {
+      if (!operation.latch.tripped || operation.latch.epoch !== epoch) return;
+      const error = new CodedError(
+        "GUARD_ABORTED_FOR_MEMORY",
+        `A call of ${operation.name} was aborted: it was rolled back because memory is short. Try again.`,
+        { status: 503, retryable: true, details: { operation: operation.name } },
+      );
+      const aborted = operation.inFlight.abort(error);
+      if (aborted > 0) logger.warn({ operation: operation.name, aborted }, "Aborted for memory");
+    };
+    this.#timers.push(clock.after(abortAfterSeconds * 1000, abort));
+  }
+
+  #collected(reading: FloorReading): void {
+    this.#memory.collected(reading);
+    // Not at the next tick: a heap that full may not live to see it.
+    for (const watched of this.#watched.values()) this.#judge(watched, "memory");
   }
 
   #spend(watch: OperationWatch, verdict: Verdict): void {
@@ -287,9 +344,15 @@ export class Guard {
   }
 
   #sampleMemory(): void {
-    const { clock, logger } = this.#options;
+    const { logger } = this.#options;
     const operations = [...this.#watched.values()].map(({ watch }) => watch.operation);
-    const gapMs = this.#memory.sample(operations, clock.monotonicMs(), clock.now());
+    const { level } = this.#memory;
+    const gapMs = this.#memory.sample(operations);
+    for (const watched of this.#watched.values()) {
+      const { operation, memoryUse } = watched.watch;
+      this.#memory.shed(operation, memoryUse);
+      if (this.#memory.level !== level) this.#judge(watched, "memory");
+    }
     if (gapMs !== null) logger.warn({ gapMs }, "The event loop was blocked: no memory sample");
   }
 

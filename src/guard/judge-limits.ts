@@ -1,9 +1,7 @@
-import type { UnknownException } from "./exceptions.ts";
-import type { MemoryLevel } from "./memory/memory-ladder.ts";
-import type { MemoryReading } from "./memory/memory-sampler.ts";
-import type { ExposureBudgetPolicy, MemoryPolicy, NewExceptionPolicy, Policy } from "./policy.ts";
+import type { UnknownException } from "./exceptions/exceptions.ts";
+import type { ExposureBudgetPolicy, NewExceptionPolicy, Policy } from "./policy.ts";
 import type { Judgement } from "./verdict.ts";
-import { number, percent, timeOfDay } from "./wording.ts";
+import { number, timeOfDay } from "./wording.ts";
 
 /* The judges of what is not a rate; pure, like judge.ts. */
 
@@ -41,80 +39,6 @@ export function judgeNewException(
   }
   const sentence = `No exception that legacy never threw, in ${number(candidateCalls)} candidate calls.`;
   return { ...none, kind: "healthy", sentence };
-}
-
-/** What is known about memory when it is judged. */
-export interface MemoryFacts {
-  readonly reading: MemoryReading | null;
-  readonly level: MemoryLevel;
-  readonly levelSinceMs: number | null;
-  /** Declared bytes of the operation's candidate calls in flight. */
-  readonly inFlightBytes: number;
-  /** A call costs less on legacy than on the candidate; null when the operation declares no cost. */
-  readonly legacyCheaper: boolean | null;
-  /** Half or more of what was added since memory was last fine is held by candidate calls. */
-  readonly candidateHoldsGrowth: boolean;
-}
-
-/**
- * Judges memory. Sending calls to legacy helps only where legacy is cheaper for each call, or where it is
- * the candidate that holds the growth; elsewhere pressure is answered by shedding shadows and holding.
- */
-export function judgeMemory(facts: MemoryFacts, policy: MemoryPolicy): Judgement {
-  const { reading, level, inFlightBytes, legacyCheaper, candidateHoldsGrowth } = facts;
-  const ratio = reading?.ratio ?? null;
-  const common = {
-    applies: true,
-    observed: ratio,
-    limit: policy.critical.ratio,
-    samples: reading === null ? 0 : 1,
-    sinceMs: facts.levelSinceMs,
-  };
-  const max = policy.inFlightBytesMax;
-  const flooded = max !== null && inFlightBytes > max;
-  const helps = legacyCheaper === true || candidateHoldsGrowth;
-  const why = legacyCheaper === true ? "legacy is cheaper" : "the candidate holds the growth";
-  const state =
-    reading === null
-      ? "Memory use is unknown"
-      : `Memory is at ${percent(reading.ratio)} of its limit (${reading.limitFrom})`;
-  const held = `${state}, candidate calls hold ${number(inFlightBytes)} bytes`;
-  if (level === 3 && helps) {
-    const sentence = `${held}, and ${why} for each call.`;
-    return { ...common, kind: "breached", action: policy.action, page: true, sentence };
-  }
-  if (flooded) {
-    const over = { ...common, observed: inFlightBytes, limit: max };
-    const sentence = `${held}, over the limit of ${number(max)}`;
-    return legacyCheaper === true
-      ? {
-          ...over,
-          kind: "breached",
-          action: policy.action,
-          page: true,
-          sentence: `${sentence}, and ${why} for each call.`,
-        }
-      : {
-          ...over,
-          kind: "suspect",
-          action: "hold",
-          page: true,
-          sentence: `${sentence}; legacy is no cheaper, so calls are held back and not rerouted.`,
-        };
-  }
-  if (level >= 2) {
-    const sentence = `${held}; legacy is not known to be cheaper, so shadows are shed and the rollout is held.`;
-    return { ...common, kind: "suspect", action: "hold", page: level === 3, sentence };
-  }
-  if (level === 1) {
-    const sentence = `${held}; shadows are shed.`;
-    return { ...common, kind: "suspect", action: "alert", page: false, sentence };
-  }
-  if (reading === null) {
-    const sentence = "Nothing measures the memory of this process.";
-    return { ...common, kind: "blind", action: "alert", page: false, sentence };
-  }
-  return { ...common, kind: "healthy", action: "none", page: false, sentence: `${held}.` };
 }
 
 /** Judges how many calls the candidate harmed in 24 h beyond what legacy would have. */

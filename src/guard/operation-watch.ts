@@ -4,23 +4,16 @@ import type { AnyOperation } from "../migration/operation.ts";
 import { isBad, type Outcome } from "../migration/outcome.ts";
 import { hashKey, KeyCensus } from "./engine/failure-keys.ts";
 import { LatencyHistogram } from "./engine/latency-histogram.ts";
+import { type Bits, Probe } from "./engine/probe.ts";
 import { longSeconds } from "./engine/window.ts";
-import { Exceptions, fingerprintOf } from "./exceptions.ts";
+import { Inspection } from "./exceptions/inspection.ts";
 import { HarmBudget } from "./harm-budget.ts";
 import { judgeBudget, judgeFatal, judgeNewException } from "./judge-limits.ts";
+import type { MemoryUse } from "./memory/memory-rule.ts";
 import { OutcomeCounts, type WindowSnapshot } from "./outcome-counts.ts";
 import type { Policy } from "./policy.ts";
 import { RateRule, type RateRuleSettings } from "./rate-rule.ts";
 import type { Judgement, RuleName } from "./verdict.ts";
-
-/** Failures a second that are looked at closely: reading a stack costs, and three are enough. */
-const fingerprintsPerSecond = 100;
-
-interface FatalError {
-  readonly label: string;
-  readonly atMs: number;
-  readonly where: "served" | "shared" | "shadow";
-}
 
 /**
  * Everything the guard remembers about one operation. Shadow and served calls are kept apart; aborts and
@@ -37,7 +30,8 @@ export class OperationWatch {
   readonly #latency: RateRule | null;
   readonly #mismatch: RateRule | null;
   readonly #shadowErrors: RateRule | null;
-  readonly #exceptions: Exceptions;
+  readonly #inspection: Inspection;
+  readonly #probe: Probe;
   readonly #counts = new OutcomeCounts();
   readonly #census: KeyCensus;
   readonly #histogram = new LatencyHistogram();
@@ -47,10 +41,8 @@ export class OperationWatch {
   /** The epoch of the last trip that a person has re-armed. */
   #epoch: number;
   #keyless = 0;
-  #fingerprints = 0;
   #candidateCalls = 0;
   #legacyCalls = 0;
-  #fatal: FatalError | null = null;
   #legacyCheaper: boolean | null = null;
   #costSecond = -1;
 
@@ -76,13 +68,14 @@ export class OperationWatch {
           fixedBaseline: mismatch.noiseRate,
         })
       : null;
-    this.#exceptions = new Exceptions(policy.newException);
+    this.#inspection = new Inspection(policy);
+    this.#probe = new Probe(operation, engine.probe, [this.#errors, this.#timeouts, this.#latency]);
     this.#census = new KeyCensus(engine.failingKeysMin);
   }
 
-  /** True, false, or null when the operation declares no cost: is a call cheaper on legacy? */
-  get legacyCheaper(): boolean | null {
-    return this.#legacyCheaper;
+  /** What the memory rule needs to know about this operation. */
+  get memoryUse(): MemoryUse {
+    return { legacyCheaper: this.#legacyCheaper, active: this.#counts.candidateCalls > 0 };
   }
 
   /** The rules that are switched on, in the order in which they are asked. */
@@ -104,14 +97,16 @@ export class OperationWatch {
   /** Moves all windows to the second of `monotonicMs`. */
   advance(monotonicMs: number): void {
     const second = Math.floor(monotonicMs / 1000);
-    if (second === this.#second) return;
+    // Not back either: an observation may come a little after what it tells of.
+    if (second <= this.#second) return;
     this.#second = second;
-    this.#fingerprints = 0;
+    this.#inspection.advance();
     this.#errors.advance(second);
     this.#timeouts?.advance(second);
     this.#latency?.advance(second);
     this.#mismatch?.advance(second);
     this.#shadowErrors?.advance(second);
+    this.#probe.advance(second);
     this.#counts.advance(second);
     this.budget.advance(second);
     this.#followLatch();
@@ -123,6 +118,8 @@ export class OperationWatch {
     const { first, fallback, call } = observation;
     this.#counts.add(call.source, first);
     if (fallback !== null) this.#counts.add("fallback", fallback);
+    const picked = observation.decision.probe === true && call.source === "served";
+    if (picked && (first.kind === "aborted" || neverRan(first))) this.#probe.dropped();
     if (neverRan(first)) return null;
     if (call.source === "shadow") return this.#shadow(first, observation);
     if (first.kind === "aborted") {
@@ -138,6 +135,11 @@ export class OperationWatch {
     return this.#candidate(observation);
   }
 
+  /** A call that was to be shadowed was not. */
+  skipped(reason: string): void {
+    this.#probe.skipped(reason);
+  }
+
   /** Takes one comparison of the two paths' answers. */
   compare(result: "same" | "different" | "incomparable" | "both_failed", key: string): void {
     if (result === "same") this.#mismatch?.candidate(false, 0, false);
@@ -151,7 +153,7 @@ export class OperationWatch {
     const calls = this.#candidateCalls;
     switch (rule) {
       case "error-rate":
-        return this.#errors.judge(nowMs, this.#census.count);
+        return this.#errors.judge(nowMs, this.#census.count, this.#probe.possible);
       case "timeout-rate":
         return this.#judgeTimeouts(nowMs);
       case "latency":
@@ -161,7 +163,7 @@ export class OperationWatch {
       case "shadow-error-rate":
         return this.#judgeShadow(this.#shadowErrors, nowMs);
       case "new-exception":
-        return judgeNewException(this.#exceptions.last, this.#policy.newException, {
+        return judgeNewException(this.#inspection.unknown, this.#policy.newException, {
           nowMs,
           legacyCalls: this.#legacyCalls,
           candidateCalls: calls,
@@ -170,7 +172,7 @@ export class OperationWatch {
       case "exposure-budget":
         return judgeBudget(this.budget.state(), this.#policy.exposureBudget);
       case "fatal": {
-        const { label = null, atMs = null, where = "served" } = this.#fatal ?? {};
+        const { label = null, atMs = null, where = "served" } = this.#inspection.fatal ?? {};
         return judgeFatal({ label, atMs, where, calls }, this.#policy.fatal);
       }
       default:
@@ -184,9 +186,9 @@ export class OperationWatch {
     const rate = rates.find((each) => each?.name === rule);
     if (rate !== undefined && rate !== null) return { ...rate.state() };
     if (rule === "exposure-budget") return { ...this.budget.state() };
-    const { label = null, times = [] } = this.#exceptions.last ?? {};
+    const { label = null, times = [] } = this.#inspection.unknown ?? {};
     if (rule === "new-exception") return { exception: label, occurrences: times.length };
-    return rule === "fatal" ? { exception: this.#fatal?.label ?? null } : {};
+    return rule === "fatal" ? { exception: this.#inspection.fatal?.label ?? null } : {};
   }
 
   windows(): WindowSnapshot {
@@ -214,8 +216,8 @@ export class OperationWatch {
   #restart(): void {
     for (const rule of this.#rates()) rule.restart();
     this.breaches.clear();
-    this.#exceptions.forgetUnknown();
-    this.#fatal = null;
+    this.#inspection.restart();
+    this.#probe.stop();
   }
 
   #legacy(outcome: Outcome, key: string): void {
@@ -231,7 +233,7 @@ export class OperationWatch {
     }
     if (!bad) this.#histogram.add(answerMs(outcome));
     if (outcome.kind !== "failed") this.#countSlow(outcome, key);
-    if (bad) this.#learn(outcome);
+    if (bad) this.#inspection.learn(outcome);
   }
 
   #candidate(observation: Observation): readonly RuleName[] | null {
@@ -241,15 +243,36 @@ export class OperationWatch {
     const key = bad ? this.#keyOf(call.key) : 0;
     this.#candidateCalls += 1;
     this.#census.see(call.key, this.#second);
+    let counted = true;
     if (blame === "shared") this.#errors.both();
-    else this.#errors.candidate(bad, key, blame === "blamed");
+    else counted = this.#errors.candidate(bad, key, blame === "blamed");
     this.#countTimeout(first, fallback, key);
     if (first.kind !== "failed") this.#countSlow(first, call.key);
     const harmed = bad && blame !== "shared" && isBad(answerOf(observation));
     this.budget.count(harmed, this.#errors.baseline);
     this.#noteCost(observation);
-    if (bad) this.#inspect(observation, key, blame === "shared");
+    if (bad) this.#inspection.served(observation, key, blame === "shared");
+    if (observation.decision.probe === true) {
+      const both = fallback !== null && fallback.kind !== "aborted";
+      const legacy = both ? this.#bits(fallback, true) : null;
+      this.#probe.served(call.requestId, this.#bits(first, counted), legacy);
+    }
     return this.#alarms(bad);
+  }
+
+  /** Was this run bad, late, slow? A key that failed too often says nothing more about failures. */
+  #bits(outcome: Outcome, counted: boolean): Bits {
+    const { deadlineMs } = this.operation.definition;
+    const bad = isBad(outcome);
+    const ms = answerMs(outcome);
+    const late = outcome.kind === "timed-out" || (deadlineMs !== undefined && ms > deadlineMs);
+    const slow = outcome.kind === "timed-out" || (this.#slowMs !== null && ms > this.#slowMs);
+    const timed = deadlineMs === undefined ? null : late || (bad && outcome.path === "legacy");
+    return [
+      bad && !counted ? null : bad,
+      timed !== null && late && !counted ? null : timed,
+      this.#slowMs === null || outcome.kind === "failed" ? null : slow,
+    ];
   }
 
   #countTimeout(first: Outcome, fallback: Outcome | null, key: number): void {
@@ -273,67 +296,50 @@ export class OperationWatch {
     else this.#latency.candidate(slow, hash, false);
   }
 
-  #shadow(outcome: Outcome, { call, atMs }: Observation): null {
-    if (outcome.kind === "aborted") return null;
-    const bad = isBad(outcome);
-    if (outcome.path === "legacy") {
-      if (bad) this.#learn(outcome);
+  #shadow(outcome: Outcome, { call, atMs, decision }: Observation): readonly RuleName[] | null {
+    const aborted = outcome.kind === "aborted";
+    if (!aborted && outcome.path === "candidate") {
+      const bad = isBad(outcome);
+      this.#shadowErrors?.candidate(bad, bad ? this.#keyOf(call.key) : 0, false);
+      this.#inspection.rehearsed(outcome, atMs);
       return null;
     }
-    this.#shadowErrors?.candidate(bad, bad ? this.#keyOf(call.key) : 0, false);
-    if (outcome.kind !== "failed" || !this.#mayInspect()) return null;
-    const fingerprint = fingerprintOf(outcome.error);
-    this.#exceptions.learnRehearsed(fingerprint);
-    if (this.#isFatal(outcome.error)) {
-      this.#fatal ??= { label: fingerprint.label, atMs, where: "shadow" };
-    }
-    return null;
-  }
-
-  #learn(outcome: Outcome): void {
-    if (outcome.kind === "failed" && this.#policy.newException.enabled && this.#mayInspect()) {
-      this.#exceptions.learn(fingerprintOf(outcome.error));
-    }
-  }
-
-  #inspect({ first, fallback, atMs }: Observation, key: number, shared: boolean): void {
-    if (first.kind !== "failed") return;
-    if (this.#isFatal(first.error) && this.#fatal?.where !== "served") {
-      const where = shared ? "shared" : "served";
-      this.#fatal = { label: fingerprintOf(first.error).label, atMs, where };
-    }
-    if (shared && fallback !== null) this.#learn(fallback);
-    if (shared || !this.#policy.newException.enabled || !this.#mayInspect()) return;
-    this.#exceptions.blame(fingerprintOf(first.error), key, atMs);
+    if (!aborted && isBad(outcome)) this.#inspection.learn(outcome);
+    if (decision.probe !== true) return null;
+    const ofLegacy = aborted ? null : this.#bits(outcome, true);
+    return this.#probe.shadowed(call.requestId, ofLegacy) ? this.#alarms(true) : null;
   }
 
   #alarms(bad: boolean): RuleName[] | null {
     if (!bad && this.#latency?.alarmed !== true) return null;
+    this.#probe.want();
     const alarmed: RuleName[] = [];
-    if (bad && this.#fatal !== null && this.#policy.fatal.enabled) alarmed.push("fatal");
+    const { fatal, unknown } = this.#inspection;
+    if (bad && fatal !== null && this.#policy.fatal.enabled) alarmed.push("fatal");
     if (bad && this.#errors.alarmed && this.#policy.errorRate.enabled) alarmed.push("error-rate");
     if (bad && this.#timeouts?.alarmed) alarmed.push("timeout-rate");
-    if (bad && this.#exceptions.last !== null) alarmed.push("new-exception");
+    if (bad && unknown !== null) alarmed.push("new-exception");
     if (this.#latency?.alarmed) alarmed.push("latency");
     return alarmed.length === 0 ? null : alarmed;
   }
 
   #judgeTimeouts(nowMs: number): Judgement | null {
-    const judgement = this.#timeouts?.judge(nowMs, this.#census.count) ?? null;
+    const judgement =
+      this.#timeouts?.judge(nowMs, this.#census.count, this.#probe.possible) ?? null;
     if (judgement === null || this.operation.definition.deadlineMs !== undefined) return judgement;
     const sentence = "The operation declares no deadline, so nothing can time out.";
     return { ...judgement, applies: false, kind: "inconclusive", action: "none", sentence };
   }
 
   #judgeLatency(nowMs: number): Judgement | null {
-    const judgement = this.#latency?.judge(nowMs, this.#census.count) ?? null;
+    const judgement = this.#latency?.judge(nowMs, this.#census.count, this.#probe.possible) ?? null;
     if (judgement === null || this.#slowMs !== null) return judgement;
     const sentence = `Legacy has not been measured for 5 minutes with ${this.#policy.latency.baselineCallsMin} calls, so nothing is called slow yet.`;
     return { ...judgement, kind: "inconclusive", action: "none", sentence };
   }
 
   #judgeShadow(rule: RateRule | null, nowMs: number): Judgement | null {
-    const judgement = rule?.judge(nowMs, this.#policy.engine.failingKeysMin) ?? null;
+    const judgement = rule?.judge(nowMs, this.#policy.engine.failingKeysMin, false) ?? null;
     if (rule === null || judgement === null || rule.lastCallSecond !== null) return judgement;
     return { ...judgement, applies: false, sentence: "Nothing has been shadowed yet." };
   }
@@ -358,19 +364,6 @@ export class OperationWatch {
       // The facade reports a cost that throws; here the answer is only that nobody knows.
       this.#legacyCheaper = null;
     }
-  }
-
-  #isFatal(error: unknown): boolean {
-    const { enabled, codes, flag } = this.#policy.fatal;
-    if (!enabled) return false;
-    const code = codeOf(error);
-    if (code !== undefined && codes.includes(code)) return true;
-    return flag !== null && (error as Record<string, unknown> | null)?.[flag] === true;
-  }
-
-  #mayInspect(): boolean {
-    this.#fingerprints += 1;
-    return this.#fingerprints <= fingerprintsPerSecond;
   }
 
   /** Calls without a key count as a key each. */

@@ -55,6 +55,13 @@ export class OutcomeCounts {
     this.#window.add(row * kinds + kindColumn[kind]);
   }
 
+  /** Calls that the candidate served in the last 5 minutes. */
+  get candidateCalls(): number {
+    let calls = 0;
+    for (let kind = 0; kind < kinds; kind += 1) calls += this.#window.long(kinds + kind);
+    return calls;
+  }
+
   snapshot(): WindowSnapshot {
     const counts = (row: number, read: (column: number) => number): KindCounts => ({
       succeeded: read(row * kinds + kindColumn.succeeded),

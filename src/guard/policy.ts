@@ -28,7 +28,17 @@ const engine = v.strictObject({
   topKeyShareMax: v.optional(ratio, 0.7),
   holdAfterSeconds: v.optional(seconds, 60),
   freshSeconds: v.optional(seconds, 60),
-  concurrentWaitSeconds: v.optional(seconds, 10),
+  healthyAfterSeconds: v.optional(seconds, 60),
+  probe: v.optional(
+    v.strictObject({
+      pairsMax: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)), 800),
+      forSeconds: v.optional(seconds, 60),
+      pauseSeconds: v.optional(seconds, 60),
+      waitingMax: v.optional(v.pipe(count, v.maxValue(1000)), 16),
+      threshold: v.optional(v.pipe(v.number(), v.minValue(3), v.maxValue(40)), 12),
+    }),
+    {},
+  ),
 });
 
 const newException = v.strictObject({
@@ -85,6 +95,23 @@ const memory = v.strictObject({
   hold: rung(0.85, 5),
   critical: rung(0.92, 1),
   recovered: rung(0.7, 60),
+  shedAgainSeconds: v.optional(seconds, 3600),
+  abortAfterSeconds: v.optional(v.nullable(seconds), 5),
+  heapFull: v.optional(
+    v.strictObject({ ratio: v.optional(ratio, 0.85), inARow: v.optional(count, 3) }),
+    {},
+  ),
+  leak: v.optional(
+    v.strictObject({
+      action: v.optional(action, "hold"),
+      pointsMin: v.optional(v.pipe(count, v.maxValue(120)), 8),
+      seconds: v.optional(v.pipe(seconds, v.minValue(1)), 600),
+      factor: v.optional(v.pipe(v.number(), v.gtValue(1)), 1.3),
+      bytesPerSecondMin: v.optional(v.pipe(v.number(), v.minValue(0)), 16_384),
+      warmUpSeconds: v.optional(seconds, 180),
+    }),
+    {},
+  ),
 });
 
 const exposureBudget = v.strictObject({
@@ -122,6 +149,20 @@ const policySchema = v.pipe(
   ),
 );
 
+/** From half of the traffic up: how legacy is run beside calls of the candidate after a SIZE alarm. */
+export interface ProbePolicy {
+  /** Calls of one probe; default 800. 0: never probe. */
+  readonly pairsMax: number;
+  /** Seconds that one probe may last; default 60. Then the rollout is held and somebody is paged. */
+  readonly forSeconds: number;
+  /** Seconds between two probes of one operation; default 60. */
+  readonly pauseSeconds: number;
+  /** Calls picked and not yet compared (1 to 1,000); default 16. */
+  readonly waitingMax: number;
+  /** Evidence to blame the candidate (3 to 40, default 12): e to its negative power is the chance of an error. */
+  readonly threshold: number;
+}
+
 /** How detection works, for all rate rules. */
 export interface EnginePolicy {
   /** Base threshold of the detectors (5 to 40, default 14); e to its power is the run to a false alarm. */
@@ -140,8 +181,9 @@ export interface EnginePolicy {
   readonly holdAfterSeconds: number;
   /** Seconds without a candidate call after which the guard is blind; default 60. */
   readonly freshSeconds: number;
-  /** From half of the traffic up: seconds to wait for legacy calls to compare with; default 10. */
-  readonly concurrentWaitSeconds: number;
+  /** Seconds that an evidence period must have lasted, and been free of a hold, to be healthy; default 60. */
+  readonly healthyAfterSeconds: number;
+  readonly probe: ProbePolicy;
 }
 
 /** A rule about the share of bad calls. */
@@ -210,6 +252,32 @@ export interface MemoryPolicy {
   readonly critical: Rung;
   /** Everything is let go: default below 0.70 for 60 s. */
   readonly recovered: Rung;
+  /**
+   * At `hold`, where legacy is the lighter path, new calls are sent there until memory recovers. When that
+   * happens again within so many seconds, the operation is rolled back; default 3,600.
+   */
+  readonly shedAgainSeconds: number;
+  /** Seconds after a rollback for memory until running candidate calls are aborted; null: never; default 5. */
+  readonly abortAfterSeconds: number | null;
+  /** The heap is nearly full: default over 0.85 of the old generation after 3 major collections in a row. */
+  readonly heapFull: { readonly ratio: number; readonly inARow: number };
+  readonly leak: LeakPolicy;
+}
+
+/** When the floor of the heap, what major garbage collections leave, rises like a leak. */
+export interface LeakPolicy {
+  /** Default `hold`. */
+  readonly action: "rollback" | "hold" | "alert";
+  /** Floor points that it needs (1 to 120); default 8. */
+  readonly pointsMin: number;
+  /** Seconds that they must span; default 600. */
+  readonly seconds: number;
+  /** The floor over its baseline; default 1.3. */
+  readonly factor: number;
+  /** The slope in bytes a second that it must exceed; default 16,384. */
+  readonly bytesPerSecondMin: number;
+  /** Seconds after a start or a new stage that do not count; default 180. */
+  readonly warmUpSeconds: number;
 }
 
 /** How many calls the rollout may harm. */

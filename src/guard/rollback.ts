@@ -11,7 +11,7 @@ export type StepResult = "done" | "already" | "skipped" | "failed";
 
 /** One step of a rollback or a re-arming. */
 export interface RollbackStep {
-  readonly name: "latch" | "flag" | "read-back" | "release-hold" | "journal";
+  readonly name: "latch" | "flag" | "read-back" | "release-hold" | "journal" | "drain";
   readonly result: StepResult;
   readonly ms: number;
   /** How often it was tried. */
@@ -41,6 +41,11 @@ export interface RollbackPorts {
   readonly logger: Logger;
   /** Milliseconds that switching the flag off and reading it back may take, with retries; default 30,000. */
   readonly deadlineMs?: number;
+  /**
+   * Milliseconds that candidate calls which still run may take to end, once everything else is done;
+   * default 10,000. Those that take longer are not waited for, and end by themselves.
+   */
+  readonly drainMs?: number;
   /** Milliseconds for one try; default 5,000. */
   readonly tryMs?: number;
   /** Chance for the pauses between tries. */
@@ -62,9 +67,10 @@ const longestPauseMs = 2000;
 const journalDeadlineMs = 5000;
 
 /**
- * Brings every caller of an operation back to legacy: latch, flag, read back, journal, in this order.
- * Idempotent, and never throws: the report says of each step what it came to, and `done` is only said of
- * the flag when the flag system confirmed it.
+ * Brings every caller of an operation back to legacy: latch, flag, read back, journal, in this order; then
+ * lets candidate calls that still run come to their end. Idempotent, and never throws: the report says of
+ * each step what it came to, and `done` is only said of the flag when the flag system confirmed it. Where
+ * legacy was removed the latch is `failed` with `GUARD_NO_LEGACY`: nothing can take the calls.
  */
 export async function rollBack(
   request: RollbackRequest,
@@ -74,9 +80,14 @@ export async function rollBack(
   const { clock, logger } = ports;
   const run = new Steps(ports);
   const change = { by, reason, evidence, at: run.at };
-  const latched = await run.step("latch", () =>
-    Promise.resolve(operation.latch.trip(change) ? "done" : "already"),
-  );
+  const latched = await run.step("latch", async () => {
+    if (operation.hasLegacy) return operation.latch.trip(change) ? "done" : "already";
+    throw new CodedError(
+      "GUARD_NO_LEGACY",
+      `Legacy was removed from ${operation.name}, so nothing can take its calls back. Deploy a version that has it.`,
+      { status: 409 },
+    );
+  });
   const endMs = clock.monotonicMs() + (ports.deadlineMs ?? 30_000);
   const flagChange = { by: by.name, reason };
   const offBefore = latched.result === "already" && (await run.isOff(operation.name));
@@ -110,6 +121,7 @@ export async function rollBack(
     why: reason,
     evidence: { ...evidence, epoch, steps: run.steps },
   });
+  await run.drain(operation);
   const report = run.report(operation.name, epoch);
   const fields = { operation: operation.name, epoch, ms: report.ms, steps: report.steps };
   if (report.result === "complete") logger.warn(fields, "Rolled back to legacy");
@@ -244,6 +256,31 @@ class Steps {
       return "done";
     };
     await this.step("journal", append, endMs);
+  }
+
+  /** Waits for candidate calls that still run, where there are any; that some run on is no failure, but it is said. */
+  async drain({ inFlight, load }: AnyOperation): Promise<void> {
+    if (inFlight.size === 0 && load.candidate.abandoned === 0) return;
+    const { clock, drainMs = 10_000 } = this.#ports;
+    const startedMs = clock.monotonicMs();
+    const late = Promise.withResolvers<void>();
+    const timer = clock.after(drainMs, late.resolve);
+    await Promise.race([inFlight.drained(), late.promise]);
+    timer.cancel();
+    const left = inFlight.size;
+    const { abandoned } = load.candidate;
+    const error =
+      left === 0 && abandoned === 0
+        ? null
+        : `${left} candidate calls and ${abandoned} abandoned runs have not ended after ${Math.round(clock.monotonicMs() - startedMs)} ms`;
+    const ms = clock.monotonicMs() - startedMs;
+    this.#steps.push({
+      name: "drain",
+      result: left === 0 ? "done" : "skipped",
+      ms,
+      tries: 1,
+      error,
+    });
   }
 
   report(operation: string, epoch: number): RollbackReport {

@@ -38,7 +38,10 @@ export interface Verdict {
   readonly limit: number | null;
   /** How many candidate calls (comparisons, samples) `observed` rests on. */
   readonly samples: number;
-  /** When it began, in milliseconds since the Unix epoch; null when nothing is wrong. */
+  /**
+   * When it began, in milliseconds since the Unix epoch: the onset of what is wrong, else since when the
+   * rule has been of this kind. Null only where no rule is switched on.
+   */
   readonly sinceMs: number | null;
   /** The verdict in one sentence, with its numbers. */
   readonly sentence: string;

@@ -3,7 +3,7 @@ import type { CallDistribution } from "./distribution.ts";
 import { convertPairs, judgePairs, type PairJudgement, type PairValues } from "./pairs.ts";
 
 /** Units of values. 1 MB is 1,000,000 bytes. */
-export type Unit = "ms" | "ns" | "MB/s" | "MB" | "B";
+export type Unit = "ms" | "ns" | "MB/s" | "MB" | "B" | "%";
 
 /** What a comparison is about. */
 export interface ComparisonSubject {

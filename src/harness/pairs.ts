@@ -80,9 +80,9 @@ export async function measurePairs(
   const endMs = clock.monotonicMs() + limitMs;
   for (let pair = -warmupPairs; pair < pairs && clock.monotonicMs() < endMs; pair += 1) {
     const baseFirst = random.next() < 0.5;
-    let ofBase = baseFirst ? await block(base, pair, options) : 0;
-    const ofContender = await block(contender, pair, options);
-    if (!baseFirst) ofBase = await block(base, pair, options);
+    let ofBase = baseFirst ? await timedBlock(base, pair, options) : 0;
+    const ofContender = await timedBlock(contender, pair, options);
+    if (!baseFirst) ofBase = await timedBlock(base, pair, options);
     if (pair < 0) continue;
     baseMs.push(ofBase);
     contenderMs.push(ofContender);
@@ -103,10 +103,17 @@ export async function measurePairs(
   };
 }
 
-async function block(
+/** How one block is taken: what of {@link PairsOptions} it needs. */
+export type BlockOptions = Pick<PairsOptions, "clock" | "signal" | "samplesPerBlock">;
+
+/**
+ * Takes the samples of one contestant in a row and returns their median, in milliseconds for one sample.
+ * Throws `HARNESS_SAMPLE_TOO_SHORT`, the signal's reason, and whatever the contestant throws.
+ */
+export async function timedBlock(
   contestant: Contestant,
   pair: number,
-  { clock, signal, samplesPerBlock = 1 }: PairsOptions,
+  { clock, signal, samplesPerBlock = 1 }: BlockOptions,
 ): Promise<number> {
   const samplesMs: number[] = [];
   for (let sample = 0; sample < samplesPerBlock; sample += 1) {

@@ -1,6 +1,7 @@
 import type { Load, MachineFacts } from "./machine.ts";
 import type { CaseDistribution, Comparison } from "./measurement.ts";
 import type { Interval } from "./statistics.ts";
+import type { TargetResult } from "./target.ts";
 
 /** A case that could not be measured. */
 export interface CaseFailure {
@@ -24,6 +25,8 @@ export interface BenchmarkReport {
   readonly machine: MachineFacts;
   readonly comparisons: readonly Comparison[];
   readonly distributions: readonly CaseDistribution[];
+  /** What the cases set themselves, and whether it was reached. Decides nothing. */
+  readonly targets?: readonly TargetResult[];
   readonly failures: readonly CaseFailure[];
 }
 
@@ -37,6 +40,8 @@ interface Table {
 const legend =
   "ratio = contender / base; the interval is a bootstrap 95 % interval over launches and pairs; difference = contender - base. 1 MB = 1,000,000 bytes.";
 const clockNote = "Time of single calls in ns, with the cost of reading the clock inside.";
+const targetNote =
+  "Targets: pass when the whole 95 % interval is at or below the limit, fail when all of it is above.";
 const quickNote =
   "Quick run: few samples, good to see that everything runs, not to decide anything.";
 
@@ -49,6 +54,8 @@ export function renderText(report: BenchmarkReport): string {
   if (report.distributions.length > 0) {
     parts.push(clockNote, textTable(distributionTable(report.distributions)));
   }
+  const { targets = [] } = report;
+  if (targets.length > 0) parts.push(targetNote, textTable(targetTable(targets)));
   parts.push(...report.failures.map(failureLine), machineLine(report.machine));
   return `${parts.join("\n\n")}\n`;
 }
@@ -63,6 +70,10 @@ export function renderMarkdown(report: BenchmarkReport): string {
   if (report.distributions.length > 0) {
     parts.push("## Distribution", clockNote);
     parts.push(markdownTable(distributionTable(report.distributions)));
+  }
+  const { targets = [] } = report;
+  if (targets.length > 0) {
+    parts.push("## Targets", targetNote, markdownTable(targetTable(targets)));
   }
   if (report.failures.length > 0) {
     parts.push(
@@ -114,6 +125,22 @@ function distributionTable(distributions: readonly CaseDistribution[]): Table {
       each.name,
       ...[each.p50Ns, each.p95Ns, each.p99Ns, each.p999Ns, each.maxNs].map(formatValue),
       formatValue(each.calls),
+    ]),
+  };
+}
+
+function targetTable(targets: readonly TargetResult[]): Table {
+  const format = (unit: string, value: number): string =>
+    unit === "x" ? formatRatio(value) : formatValue(value);
+  return {
+    head: ["case", "target", "at most", "measured", "95 % interval", "verdict"],
+    rows: targets.map(({ case: name, measure, unit, limit, value, ci95, verdict }) => [
+      name,
+      `${measure}, ${unit}`,
+      `${limit}`,
+      format(unit, value),
+      `${format(unit, ci95.low)} to ${format(unit, ci95.high)}`,
+      verdict,
     ]),
   };
 }

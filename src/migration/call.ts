@@ -57,6 +57,10 @@ export class ActiveCall implements Call {
   readonly key: string;
   /** Gives back the memory this call was admitted with. */
   release: Release | null = null;
+  /** Where `CallsInFlight` keeps this call; nobody else's business. */
+  listed = false;
+  before: ActiveCall | null = null;
+  after: ActiveCall | null = null;
   readonly #callerSignal: AbortSignal | undefined;
   #requestId: string | undefined;
   #controller: AbortController | undefined;
@@ -121,6 +125,62 @@ export class ActiveCall implements Call {
   /** The caller's own signal, for another attempt at the same call. */
   get callerSignal(): AbortSignal | undefined {
     return this.#callerSignal;
+  }
+}
+
+/**
+ * The calls of one path that run now. A list through the calls themselves: joining and leaving are a few
+ * assignments and allocate nothing.
+ */
+export class CallsInFlight {
+  #newest: ActiveCall | null = null;
+  #size = 0;
+  #waiting: (() => void)[] = [];
+
+  /** How many calls are running. */
+  get size(): number {
+    return this.#size;
+  }
+
+  add(call: ActiveCall): void {
+    if (call.listed) return;
+    call.listed = true;
+    call.after = null;
+    call.before = this.#newest;
+    if (this.#newest !== null) this.#newest.after = call;
+    this.#newest = call;
+    this.#size += 1;
+  }
+
+  /** Does nothing for a call that is not in the list. */
+  remove(call: ActiveCall): void {
+    if (!call.listed) return;
+    call.listed = false;
+    if (call.after === null) this.#newest = call.before;
+    else call.after.before = call.before;
+    if (call.before !== null) call.before.after = call.after;
+    call.before = null;
+    call.after = null;
+    this.#size -= 1;
+    if (this.#size > 0 || this.#waiting.length === 0) return;
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  /** Aborts the signal of every call; those that never read their signal run on. Returns how many. */
+  abort(reason: unknown): number {
+    const calls: ActiveCall[] = [];
+    for (let call = this.#newest; call !== null; call = call.before) calls.push(call);
+    for (const call of calls) call.abort(reason);
+    return calls.length;
+  }
+
+  /** Resolves when none is running; at once when that is so now. */
+  drained(): Promise<void> {
+    return this.#size === 0
+      ? Promise.resolve()
+      : new Promise((resolve) => {
+          this.#waiting.push(resolve);
+        });
   }
 }
 

@@ -2,6 +2,7 @@ import type { Path } from "./call.ts";
 
 /** Why a call went where it went; the first reason of the table that holds. */
 export type DecisionReason =
+  | "complete"
   | "latched"
   | "override"
   | "no-key"
@@ -17,10 +18,14 @@ export interface Decision {
   readonly path: Path;
   readonly shadow: boolean;
   readonly reason: DecisionReason;
+  /** The guard asked for the shadow: it is run whatever the flag and the shadow's sampling say. */
+  readonly probe?: true;
 }
 
 /** Everything the decision depends on; gathered by the facade, judged here. */
 export interface DecisionInput {
+  /** `legacy` was left out of the declaration: there is nothing to choose between. */
+  readonly noLegacy: boolean;
   /** The operation's latch is tripped. */
   readonly latched: boolean;
   /** An operator named a path for this call. */
@@ -37,10 +42,69 @@ export interface DecisionInput {
   readonly flagOn: boolean;
   /** The shadow flag is on for this key, and the operation may be shadowed. */
   readonly shadowOn: boolean;
-  /** The candidate has no room for this call and legacy is no heavier. */
+  /** The guard wants to see what legacy does with this call, if the candidate serves it. */
+  readonly probe: boolean;
+  /** The candidate has no room for this call, or memory is short; and legacy is no heavier. */
   readonly noRoom: boolean;
   /** The exposure budget of harmed calls is spent. */
   readonly budgetSpent: boolean;
+}
+
+/** The facts of {@link DecisionInput}, each one bit. */
+export type FactName =
+  | "latched"
+  | "toLegacy"
+  | "toCandidate"
+  | "hasKey"
+  | "scopedLegacy"
+  | "scopedCandidate"
+  | "flagsStale"
+  | "complete"
+  | "flagOn"
+  | "shadowOn"
+  | "noRoom"
+  | "budgetSpent"
+  | "noLegacy"
+  | "probe";
+
+/** The facts of {@link DecisionInput} as bits of one number, so that gathering them allocates nothing. */
+export const fact: Readonly<Record<FactName, number>> = {
+  latched: 1,
+  toLegacy: 2,
+  toCandidate: 4,
+  hasKey: 8,
+  scopedLegacy: 16,
+  scopedCandidate: 32,
+  flagsStale: 64,
+  complete: 128,
+  flagOn: 256,
+  shadowOn: 512,
+  noRoom: 1024,
+  budgetSpent: 2048,
+  noLegacy: 4096,
+  probe: 8192,
+};
+const factSets = 16_384;
+
+/** The facts that a number stands for. */
+export function factsOf(bits: number): DecisionInput {
+  const has = (bit: number): boolean => (bits & bit) !== 0;
+  const path = (legacy: number, candidate: number): Path | null =>
+    has(legacy) ? "legacy" : has(candidate) ? "candidate" : null;
+  return {
+    noLegacy: has(fact.noLegacy),
+    latched: has(fact.latched),
+    override: path(fact.toLegacy, fact.toCandidate),
+    hasKey: has(fact.hasKey),
+    scoped: path(fact.scopedLegacy, fact.scopedCandidate),
+    flagsStale: has(fact.flagsStale),
+    complete: has(fact.complete),
+    flagOn: has(fact.flagOn),
+    shadowOn: has(fact.shadowOn),
+    probe: has(fact.probe),
+    noRoom: has(fact.noRoom),
+    budgetSpent: has(fact.budgetSpent),
+  };
 }
 
 interface Row {
@@ -56,9 +120,11 @@ const asFlagged = (input: DecisionInput): boolean => input.shadowOn;
 
 /**
  * The whole routing policy, first match wins. The latch beats the operator on purpose: to re-arm it is
- * a separate, journalled act. Nothing is shadowed while something is wrong.
+ * a separate, journalled act. Nothing is shadowed while something is wrong, but for what the guard
+ * itself asks to see. Without a legacy there is nothing to decide, whatever a latch remembers.
  */
 export const decisionTable: readonly Row[] = [
+  { reason: "complete", when: (i) => i.noLegacy, path: () => "candidate", shadow: never },
   { reason: "latched", when: (i) => i.latched, path: toLegacy, shadow: never },
   {
     reason: "override",
@@ -97,18 +163,31 @@ function intern(path: Path, shadow: boolean, reason: DecisionReason): Decision {
   return made;
 }
 
-// The two answers of nearly every call skip even the string that the intern table is keyed by.
-const flagOn = intern("candidate", false, "flag-on");
-const flagOff = intern("legacy", false, "flag-off");
+const probed: Decision = Object.freeze({
+  path: "candidate",
+  shadow: true,
+  reason: "flag-on",
+  probe: true,
+});
 
 /** Chooses the path of a call. Pure: the same input gives the same decision object. */
 export function decide(input: DecisionInput): Decision {
   for (const row of decisionTable) {
     if (!row.when(input)) continue;
-    const shadow = row.shadow(input);
-    if (!shadow && row.reason === "flag-on") return flagOn;
-    if (!shadow && row.reason === "flag-off") return flagOff;
-    return intern(row.path(input), shadow, row.reason);
+    if (input.probe && row.reason === "flag-on") return probed;
+    return intern(row.path(input), row.shadow(input), row.reason);
   }
-  return flagOff;
+  return intern("legacy", false, "flag-off");
+}
+
+// Filled as sets of facts turn up: nearly every call is one of a handful.
+const decided: (Decision | null)[] = new Array<Decision | null>(factSets).fill(null);
+
+/** {@link decide} for facts as {@link fact} numbers them; always the same object for the same facts. */
+export function decideByFacts(bits: number): Decision {
+  const known = decided[bits];
+  if (known !== undefined && known !== null) return known;
+  const made = decide(factsOf(bits));
+  decided[bits] = made;
+  return made;
 }

@@ -1,10 +1,8 @@
-import { LRUCache } from "lru-cache";
 import type { ByteBudget } from "../base/byte-budget.ts";
 import type { Clock } from "../base/clock.ts";
 import { CodedError } from "../base/errors.ts";
 import { TypedEvent } from "../base/event.ts";
 import type { Logger } from "../base/logger.ts";
-import { bodyOf, watchBody } from "./body.ts";
 import {
   ActiveCall,
   type Answered,
@@ -13,8 +11,15 @@ import {
   type Path,
   type Scope,
 } from "./call.ts";
-import { type Decision, type DecisionInput, decide } from "./decision.ts";
-import { mayFallBack } from "./fallback.ts";
+import {
+  type Decision,
+  type DecisionInput,
+  decide,
+  decideByFacts,
+  fact,
+  factsOf,
+} from "./decision.ts";
+import { legacyMayAnswer } from "./fallback.ts";
 import type { FlagSource } from "./flags.ts";
 import type { LatchRecord } from "./latch.ts";
 import type { Observation } from "./observation.ts";
@@ -22,10 +27,11 @@ import {
   type AnyOperation,
   type MigratedFunction,
   Operation,
-  type OperationDefinition,
+  type OperationDeclaration,
 } from "./operation.ts";
-import { isBad, type Outcome, type Succeeded } from "./outcome.ts";
-import { kindOf, run } from "./run.ts";
+import type { Outcome, Succeeded } from "./outcome.ts";
+import { CANDIDATE, FlagAnswers, SHADOW } from "./routing/flag-answers.ts";
+import { admit, handOver, leave, plainPaths, rejecting, run, runPlain } from "./run.ts";
 
 /** What a facade is made of. */
 export interface FacadeOptions {
@@ -41,14 +47,13 @@ export interface FacadeOptions {
 }
 
 const noOptions: CallOptions = {};
-const CANDIDATE = 1;
-const SHADOW = 2;
 
 /** One operation with its cached flag answers. */
 interface Route {
   readonly operation: AnyOperation;
-  readonly answers: LRUCache<string, number>;
-  revision: number;
+  readonly answers: FlagAnswers;
+  /** Paths without a cost, a deadline or a body, which take the short way. */
+  readonly plain: Readonly<Record<Path, boolean>>;
 }
 
 /**
@@ -94,7 +99,7 @@ export class Facade {
   }
 
   /** Throws `MIGRATION_INVALID_NAME` and, for a second operation of one name, `MIGRATION_DUPLICATE_NAME`. */
-  migrate<I, O>(definition: OperationDefinition<I, O>): MigratedFunction<I, O> {
+  migrate<I, O>(definition: OperationDeclaration<I, O>): MigratedFunction<I, O> {
     const operation = new Operation(definition, this.report);
     if (this.#routes.has(operation.name)) {
       throw new CodedError(
@@ -104,104 +109,173 @@ export class Facade {
     }
     const remembered = this.#options.latches.find((each) => each.operation === operation.name);
     if (remembered !== undefined) operation.latch.restore(remembered);
-    const answers = new LRUCache<string, number>({ max: this.#options.cachedAnswersMax ?? 10_000 });
-    const route: Route = { operation, answers, revision: -1 };
+    const { flags, cachedAnswersMax = 10_000 } = this.#options;
+    const answers = new FlagAnswers(flags, operation.name, cachedAnswersMax);
+    const plain = plainPaths(operation);
+    const route: Route = { operation, answers, plain };
     this.#routes.set(operation.name, route);
     this.operationAdded.emit(operation);
-    return (input, options = noOptions) => this.#serve(route, operation, input, options);
+    return (input, options = noOptions) => {
+      try {
+        return this.#serve(route, operation, input, options);
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    };
   }
 
   /** What would be decided for a key right now, and from which facts. Throws `MIGRATION_UNKNOWN_OPERATION`. */
   explain(name: string, key: string): { decision: Decision; input: DecisionInput } {
-    const input = this.#gather(this.#route(name), undefined, { key }, undefined);
+    const nowMs = this.#options.clock.monotonicMs();
+    const facts = this.#gather(this.#route(name), undefined, { key }, { scope: undefined, nowMs });
+    const input = factsOf(facts & ~fact.probe);
     return { decision: decide(input), input };
   }
 
-  async #serve<I, O>(
+  #serve<I, O>(
     route: Route,
     operation: Operation<I, O>,
     input: I,
     options: CallOptions,
   ): Promise<O> {
+    const { clock } = this.#options;
     const scope = currentScope();
     const key = options.key ?? scope?.key ?? "";
-    const decision = this.#decide(route, input, options, scope);
+    const around = { scope, nowMs: clock.monotonicMs() };
+    const decision = this.#decide(route, input, options, around);
     const call = new ActiveCall(operation.name, decision.path, "served", key, options);
-    const first = await this.#attempt(operation, input, call);
-    let answering = call;
-    let fallback: Outcome<O> | null = null;
-    if (this.#mayFallBack(operation, input, first)) {
-      answering = call.again("legacy", "served", options.signal);
-      fallback = await this.#attempt(operation, input, answering);
+    if (!route.plain[decision.path]) {
+      return this.#serveFully(route, operation, input, options, { decision, call, around });
     }
-    const served: Served<O> = { decision, call, answering, first, fallback };
-    const answer = fallback ?? first;
+    if (decision.path === "candidate") operation.inFlight.add(call);
+    // No async function stands between a plain path and its caller: that is most of what a facade costs.
+    return runPlain(
+      operation,
+      input,
+      call,
+      { clock, startedMs: around.nowMs },
+      (first, endedMs) => {
+        if (decision.path === "candidate") operation.inFlight.remove(call);
+        const served: Served<O> = { decision, call, answering: call, first, fallback: null };
+        return this.#mayFallBack(operation, input, first)
+          ? this.#fallBack(operation, input, options, served)
+          : this.#answerWith(operation, input, options, served, endedMs);
+      },
+    );
+  }
+
+  /** The long way: admission, a deadline, a body. */
+  async #serveFully<I, O>(
+    route: Route,
+    operation: Operation<I, O>,
+    input: I,
+    options: CallOptions,
+    begun: { decision: Decision; call: ActiveCall; around: Around },
+  ): Promise<O> {
+    let { decision, call } = begun;
+    let refusal: Outcome<O> | null = null;
+    if (operation.definition.cost !== undefined) {
+      refusal = await this.#admit(operation, input, call);
+      if (decision.path === "candidate" && operation.latch.tripped && operation.hasLegacy) {
+        // Rolled back while it waited for room: it has not begun, so it need not go that way.
+        call.release?.();
+        decision = this.#decide(route, input, options, begun.around);
+        call = new ActiveCall(operation.name, decision.path, "served", call.key, options);
+        refusal = await this.#admit(operation, input, call);
+      }
+    }
+    const first = refusal ?? (await this.#attempt(operation, input, call));
+    const served: Served<O> = { decision, call, answering: call, first, fallback: null };
+    return this.#mayFallBack(operation, input, first)
+      ? this.#fallBack(operation, input, options, served)
+      : this.#answerWith(operation, input, options, served);
+  }
+
+  /** Lets legacy answer instead. */
+  async #fallBack<I, O>(
+    operation: Operation<I, O>,
+    input: I,
+    options: CallOptions,
+    served: Served<O>,
+  ): Promise<O> {
+    const answering = served.call.again("legacy", "served", options.signal);
+    const admitted =
+      operation.definition.cost === undefined
+        ? null
+        : await this.#admit(operation, input, answering);
+    const fallback = admitted ?? (await this.#attempt(operation, input, answering));
+    return this.#answerWith(operation, input, options, { ...served, answering, fallback });
+  }
+
+  /** Announces the call and gives the caller what it gets. */
+  #answerWith<I, O>(
+    operation: Operation<I, O>,
+    input: I,
+    options: CallOptions,
+    served: Served<O>,
+    endedMs: number = this.#options.clock.monotonicMs(),
+  ): O | PromiseLike<O> {
+    const answer = served.fallback ?? served.first;
     if (options.onAnswer !== undefined) this.#tell(options.onAnswer, served);
     if (answer.kind === "succeeded" && operation.definition.result === "stream") {
       return this.#handOver(operation, input, served, answer);
     }
-    this.#announce(operation, input, served);
-    if (answer.kind === "succeeded") return answer.output;
-    // The path's own object: an Error, a string, undefined, whatever it threw.
-    throw answer.error;
+    this.#announce(operation, input, served, endedMs);
+    // A failure is the path's own object: an Error, a string, undefined, whatever it threw.
+    return answer.kind === "succeeded" ? answer.output : rejecting(answer.error);
   }
 
-  #decide(route: Route, input: unknown, options: CallOptions, scope: Scope | undefined): Decision {
+  #decide(route: Route, input: unknown, options: CallOptions, around: Around): Decision {
+    const { scope } = around;
     try {
-      const decision = decide(this.#gather(route, input, options, scope));
+      const decision = decideByFacts(this.#gather(route, input, options, around));
+      if (decision.probe === true) route.operation.probesWanted -= 1;
+      if (scope === undefined) return decision;
       const fromFlag = decision.reason === "flag-on" || decision.reason === "flag-off";
-      if (fromFlag) scope?.decided.set(route.operation.migration, decision.path);
+      if (fromFlag) scope.decided.set(route.operation.migration, decision.path);
       return decision;
     } catch (error) {
       this.report("decide", error);
-      return { path: "legacy", shadow: false, reason: "flags-stale" };
+      const path = route.operation.hasLegacy ? "legacy" : "candidate";
+      return { path, shadow: false, reason: "flags-stale" };
     }
   }
 
-  #gather(
-    route: Route,
-    input: unknown,
-    options: CallOptions,
-    scope: Scope | undefined,
-  ): DecisionInput {
+  /** The facts of a call, as bits. */
+  #gather(route: Route, input: unknown, options: CallOptions, { scope, nowMs }: Around): number {
     const { operation } = route;
     const key = options.key ?? scope?.key ?? "";
-    const answer = key === "" ? 0 : this.#answer(route, key);
+    const answer = key === "" ? 0 : route.answers.of(key);
     const flagOn = (answer & CANDIDATE) !== 0;
-    return {
-      latched: operation.latch.tripped,
-      override: options.override ?? null,
-      hasKey: key !== "",
-      scoped: scope?.decided.get(operation.migration) ?? null,
-      flagsStale: this.#options.flags.freshness().state !== "fresh",
-      complete: operation.complete,
-      flagOn,
-      shadowOn: (answer & SHADOW) !== 0 && operation.shadowable,
-      noRoom: flagOn && input !== undefined && this.#noRoom(operation, input),
-      budgetSpent: operation.budgetSpent,
-    };
+    let facts = operation.latch.tripped ? fact.latched : 0;
+    if (!operation.hasLegacy) facts |= fact.noLegacy;
+    if (options.override === "legacy") facts |= fact.toLegacy;
+    if (options.override === "candidate") facts |= fact.toCandidate;
+    if (key !== "") facts |= fact.hasKey;
+    const scoped = scope?.decided.get(operation.migration);
+    if (scoped !== undefined) {
+      facts |= scoped === "legacy" ? fact.scopedLegacy : fact.scopedCandidate;
+    }
+    if (this.#options.flags.freshness(nowMs).state !== "fresh") facts |= fact.flagsStale;
+    if (operation.complete) facts |= fact.complete;
+    if ((answer & SHADOW) !== 0 && operation.shadowable) facts |= fact.shadowOn;
+    if (operation.probesWanted > 0) facts |= fact.probe;
+    if (operation.budgetSpent) facts |= fact.budgetSpent;
+    return flagOn ? facts | fact.flagOn | this.#roomFact(operation, input) : facts;
   }
 
-  #answer(route: Route, key: string): number {
-    const { flags } = this.#options;
-    const revision = flags.revision();
-    if (revision !== route.revision) {
-      route.answers.clear();
-      route.revision = revision;
-    }
-    const cached = route.answers.get(key);
-    if (cached !== undefined) return cached;
-    const { candidate, shadow } = flags.answer(route.operation.name, key);
-    const answer = (candidate ? CANDIDATE : 0) | (shadow ? SHADOW : 0);
-    route.answers.set(key, answer);
-    return answer;
+  #roomFact(operation: AnyOperation, input: unknown): number {
+    const full = operation.shedding || (input !== undefined && this.#noRoom(operation, input));
+    return full ? fact.noRoom : 0;
   }
 
   /** Rerouting for lack of memory only helps where legacy is no heavier; elsewhere the call waits. */
   #noRoom<I, O>(operation: Operation<I, O>, input: I): boolean {
+    const { budgets } = this.#options;
     const cost = this.#costOf(operation, input);
-    if (cost === null || cost.legacy > cost.candidate) return false;
-    return !this.#options.budgets.candidate.hasRoom(cost.candidate);
+    return (
+      cost !== null && cost.legacy <= cost.candidate && !budgets.candidate.hasRoom(cost.candidate)
+    );
   }
 
   async #attempt<I, O>(
@@ -209,44 +283,22 @@ export class Facade {
     input: I,
     call: ActiveCall,
   ): Promise<Outcome<O>> {
-    const { clock } = this.#options;
-    if (operation.definition.cost !== undefined) {
-      const refusal = await this.#admit(operation, input, call);
-      if (refusal !== null) return refusal;
-    }
-    const outcome = await run(operation, input, call, clock);
+    if (call.path === "candidate") operation.inFlight.add(call);
+    const outcome = await run(operation, input, call, this.#options.clock);
     const bodyFollows = outcome.kind === "succeeded" && operation.definition.result === "stream";
-    if (!bodyFollows) call.release?.();
+    if (!bodyFollows) leave(operation, call);
     return outcome;
   }
 
   /** Claims the call's memory; returns the outcome of a call that was not admitted, else null. */
-  async #admit<I, O>(
+  #admit<I, O>(
     operation: Operation<I, O>,
     input: I,
     call: ActiveCall,
-  ): Promise<Outcome<O> | null> {
-    const { path } = call;
-    const bytes = this.#costOf(operation, input)?.[path] ?? 0;
-    if (bytes <= 0) return null;
+  ): Promise<Outcome<O> | null> | null {
     const { clock, budgets } = this.#options;
-    const startedMs = clock.monotonicMs();
-    try {
-      const claimed = await budgets[path].claim(bytes, call.callerSignal);
-      const load = operation.load[path];
-      load.bytes += bytes;
-      call.release = () => {
-        load.bytes -= bytes;
-        call.release = null;
-        claimed();
-      };
-      return null;
-    } catch (error) {
-      // Not the path's failure: it never ran. The caller gets a coded error with a retry time.
-      const kind = call.abortedByCaller ? "aborted" : "refused";
-      const durationMs = clock.monotonicMs() - startedMs;
-      return { kind, path, error, durationMs, firstByteMs: null, bytes: 0 };
-    }
+    const bytes = this.#costOf(operation, input)?.[call.path] ?? 0;
+    return bytes <= 0 ? null : admit(operation, call, { clock, budget: budgets[call.path], bytes });
   }
 
   #costOf<I, O>(operation: Operation<I, O>, input: I): Readonly<Record<Path, number>> | null {
@@ -259,17 +311,8 @@ export class Facade {
   }
 
   #mayFallBack<I, O>(operation: Operation<I, O>, input: I, first: Outcome<O>): boolean {
-    if (first.path !== "candidate" || !isBad(first)) return false;
-    const { kind, effectOf, replayable } = operation.definition;
-    const error = first.kind === "succeeded" ? undefined : first.error;
     try {
-      return mayFallBack({
-        kind,
-        outcome: first.kind,
-        bytesSent: first.bytes,
-        replayable: replayable?.(input) ?? true,
-        effect: effectOf?.(error) ?? "possible",
-      }).allowed;
+      return legacyMayAnswer(operation, input, first);
     } catch (thrown) {
       this.report("fallback", thrown);
       return false;
@@ -283,37 +326,14 @@ export class Facade {
     served: Served<O>,
     answer: Succeeded<O>,
   ): O {
-    const body = bodyOf(answer.output);
-    const call = served.answering;
-    if (body === null) {
-      call.release?.();
-      this.#announce(operation, input, served);
-      return answer.output;
-    }
     const { clock } = this.#options;
-    const startedMs = clock.monotonicMs() - answer.durationMs;
-    const load = operation.load[answer.path];
-    let firstByteMs: number | null = null;
-    load.calls += 1;
-    return watchBody(answer.output, body, {
-      digest: served.decision.shadow,
-      onFirstByte: () => {
-        firstByteMs = clock.monotonicMs() - startedMs;
-      },
-      onEnd: ({ kind, bytes, digest, error }) => {
-        load.calls -= 1;
-        call.release?.();
-        const { path } = answer;
-        const common = { path, durationMs: clock.monotonicMs() - startedMs, firstByteMs, bytes };
-        const ended: Outcome<O> =
-          kind === "complete"
-            ? { ...common, kind: "succeeded", output: answer.output, digest }
-            : { ...common, kind: endKind(operation, call, kind, error), error };
-        const isFallback = served.fallback !== null;
-        this.#announce(operation, input, {
-          ...served,
-          ...(isFallback ? { fallback: ended } : { first: ended }),
-        });
+    const digest = served.decision.shadow;
+    return handOver(operation, served.answering, answer, {
+      clock,
+      digest,
+      onEnd: (ended) => {
+        const part = served.fallback === null ? { first: ended } : { fallback: ended };
+        this.#announce(operation, input, { ...served, ...part }, clock.monotonicMs());
       },
     });
   }
@@ -332,10 +352,14 @@ export class Facade {
     }
   }
 
-  #announce<I, O>(operation: Operation<I, O>, input: I, served: Served<O>): void {
-    const { call, decision, first, fallback } = served;
+  #announce<I, O>(
+    operation: Operation<I, O>,
+    input: I,
+    { call, decision, first, fallback }: Served<O>,
+    endedMs: number,
+  ): void {
     const atMs = this.#options.clock.now();
-    this.observations.emit({ operation, call, decision, first, fallback, input, atMs });
+    this.observations.emit({ operation, call, decision, first, fallback, input, atMs, endedMs });
   }
 
   #route(name: string): Route {
@@ -349,24 +373,18 @@ export class Facade {
   }
 }
 
+/** What surrounds a call, with the present moment on the monotonic clock, read once. */
+interface Around {
+  readonly scope: Scope | undefined;
+  readonly nowMs: number;
+}
+
 /** What is known once a call has its answer. */
 interface Served<O> {
   readonly decision: Decision;
-  /** The call as it was decided. */
   readonly call: ActiveCall;
-  /** The same call on the path that answers: another object after a fallback. */
+  /** The call on the path that answers: another object after a fallback. */
   readonly answering: ActiveCall;
   readonly first: Outcome<O>;
   readonly fallback: Outcome<O> | null;
-}
-
-function endKind<I, O>(
-  operation: Operation<I, O>,
-  call: ActiveCall,
-  kind: "failed" | "cancelled",
-  error: unknown,
-): "aborted" | "failed" | "refused" {
-  if (kind === "cancelled") return "aborted";
-  const ended = kindOf(operation, call, error);
-  return ended === "timed-out" ? "failed" : ended;
 }

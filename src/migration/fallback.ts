@@ -1,3 +1,6 @@
+import type { Operation } from "./operation.ts";
+import { isBad, type Outcome } from "./outcome.ts";
+
 /** What is known after the candidate did not answer. */
 export interface FallbackInput {
   readonly kind: "read" | "write";
@@ -54,4 +57,22 @@ const refused: FallbackRule = { allowed: false, reason: "effect-possible" };
 /** May legacy answer a call that the candidate failed? Pure. */
 export function mayFallBack(input: FallbackInput): FallbackRule {
   return fallbackTable.find((row) => row.when(input)) ?? refused;
+}
+
+/** May legacy answer this call after its first outcome? Asks the operation what it knows of input and error. */
+export function legacyMayAnswer<I, O>(
+  operation: Operation<I, O>,
+  input: I,
+  first: Outcome<O>,
+): boolean {
+  if (first.path !== "candidate" || !isBad(first) || !operation.hasLegacy) return false;
+  const { kind, effectOf, replayable } = operation.definition;
+  const error = first.kind === "succeeded" ? undefined : first.error;
+  return mayFallBack({
+    kind,
+    outcome: first.kind,
+    bytesSent: first.bytes,
+    replayable: replayable?.(input) ?? true,
+    effect: effectOf?.(error) ?? "possible",
+  }).allowed;
 }

@@ -61,7 +61,8 @@ export interface FlagSource {
   readonly control: FlagControl | null;
   /** Grows whenever any answer may have changed; answers are cached per revision. */
   revision(): number;
-  freshness(): FlagFreshness;
+  /** As of `monotonicMs`, for who has read the clock already; default: now. */
+  freshness(monotonicMs?: number): FlagFreshness;
   answer(operation: string, key: string): FlagAnswer;
   /** The flag as an operator sees it, or null for an operation without a flag. */
   state(operation: string): FlagState | null;

@@ -28,6 +28,11 @@ export interface Observation {
   readonly input: unknown;
   /** Wall-clock milliseconds since the Unix epoch, at the end of the call. */
   readonly atMs: number;
+  /**
+   * The same moment on the monotonic clock, in milliseconds: who reads observations at once need not ask
+   * the clock again.
+   */
+  readonly endedMs?: number;
 }
 
 /** The outcome the caller saw. */

@@ -14,8 +14,8 @@
  *   latch        the kill switch of an operation: stronger than any flag; only a person re-arms it
  *   rollback     the ordered steps that bring every caller back to legacy
  */
-import { CodedError } from "../base/errors.ts";
-import type { Call, CallOptions, Path } from "./call.ts";
+import { CodedError, codeOf } from "../base/errors.ts";
+import { type Call, type CallOptions, CallsInFlight, type Path } from "./call.ts";
 import { Latch } from "./latch.ts";
 import { isFailureByDefault } from "./outcome.ts";
 
@@ -25,8 +25,70 @@ export type PathFunction<I, O> = (input: I, call: Call) => O | PromiseLike<O>;
 /** How many bytes of memory one call holds while it runs, on each path. */
 export type Cost = Readonly<Record<Path, number>>;
 
-/** What an application developer declares about one operation. */
-export interface OperationDefinition<I, O> {
+/** What a rehearsal keeps from going away after the caller has its answer. */
+export interface Held {
+  /** Bytes that stay taken for it, on disk or elsewhere; counted against the shadow's budget. */
+  readonly bytes: number;
+  /** Called once, when the rehearsal has ended or will not be run. */
+  readonly release: () => void;
+}
+
+/** The isolated place of one rehearsal. */
+export interface RehearsalScope {
+  /**
+   * Runs the path's own code here, and answers in the form in which results are compared. Throws what
+   * the path throws, or `voidRehearsal()` when it cannot be told what the path would have done.
+   */
+  readonly run: () => unknown;
+  /** Removes all that the run left, whatever came of it. Called once, also after an abort. */
+  readonly close: () => PromiseLike<void>;
+}
+
+/**
+ * How a write runs in the shadow without an effect that a user could see: nothing it stores may be found
+ * by anybody, and nothing may be sent to a third party. Whoever declares one answers for that.
+ */
+export interface Rehearsal<I, O> {
+  /** Makes a place for one rehearsal of `call.path`; must not do anything yet that could fail halfway. */
+  readonly open: (input: I, call: Call) => RehearsalScope;
+  /**
+   * The served answer in the form in which `RehearsalScope.run` answers. Default: as it is. Fields of
+   * `ignore` are left out of the comparison; `same` and `normalise` are not asked.
+   */
+  readonly expected?: (output: O, input: I) => unknown;
+  /**
+   * Keeps what the input refers to readable. Called before the caller has its answer, so it must be
+   * quick and must not wait. Without it the input itself is all that is needed.
+   */
+  readonly hold?: (input: I) => Held;
+  /**
+   * Removes what rehearsals of processes that are gone left behind, and says how many they were. Called
+   * soon after the start and every few minutes; must leave those alone that may still be running.
+   */
+  readonly sweep?: (signal: AbortSignal) => Promise<number>;
+}
+
+const voidCode = "MIGRATION_REHEARSAL_VOID";
+
+/** The error of a rehearsal that says nothing about its path: the caller's file is gone, say. */
+export function voidRehearsal(why: string, cause?: unknown): CodedError {
+  return new CodedError(
+    "MIGRATION_REHEARSAL_VOID",
+    `The rehearsal could not be carried out: ${why}. It counts as not comparable; nothing needs to be done.`,
+    { cause },
+  );
+}
+
+/** Was this thrown by `voidRehearsal`? */
+export function isVoidRehearsal(thrown: unknown): boolean {
+  return codeOf(thrown) === voidCode;
+}
+
+/**
+ * What an application developer declares about one operation. With `legacy` left out the migration is
+ * over: the candidate serves every call, and flags, latch and rollback have nothing to choose between.
+ */
+export interface OperationDeclaration<I, O> {
   /**
    * `<migration>.<operation>`, for example `image.resize`: the name of the flag, of the metric label and
    * of the journal entries. Lower-case letters, digits and dashes, two to four parts.
@@ -34,8 +96,8 @@ export interface OperationDefinition<I, O> {
   readonly name: string;
   /** A read may be repeated freely; a write may not, and is never shadowed unless it can be rehearsed. */
   readonly kind: "read" | "write";
-  /** The implementation people are moving away from. */
-  readonly legacy: PathFunction<I, O>;
+  /** The implementation people are moving away from; left out once it has been removed. */
+  readonly legacy?: PathFunction<I, O>;
   /** The implementation people are moving to. */
   readonly candidate: PathFunction<I, O>;
   /**
@@ -66,6 +128,20 @@ export interface OperationDefinition<I, O> {
   readonly effectOf?: (thrown: unknown) => "absent" | "possible";
   /** Can the input be read a second time? Default: yes. A one-shot body says no. */
   readonly replayable?: (input: I) => boolean;
+  /** How a write may be run in the shadow. Without it a write is never shadowed; a read needs none. */
+  readonly rehearse?: Rehearsal<I, O>;
+  /**
+   * The input as plain JSON, to be kept with a mismatch so that it can be run again. Leave out contents
+   * and secrets: what is returned is written to disk. At most 16 KiB. Default: no input is kept.
+   */
+  readonly recordInput?: (input: I) => unknown;
+  /** The way back from what `recordInput` returned. Without it a case is kept, and cannot be replayed. */
+  readonly readInput?: (recorded: unknown) => I;
+}
+
+/** An operation that still has both implementations. */
+export interface OperationDefinition<I, O> extends OperationDeclaration<I, O> {
+  readonly legacy: PathFunction<I, O>;
 }
 
 /** The function that replaces both implementations at the call site. */
@@ -106,26 +182,38 @@ export class Operation<I, O> {
   readonly definition: OperationDefinition<I, O>;
   readonly latch: Latch;
   readonly load: Readonly<Record<Path, Load>> = { legacy: noLoad(), candidate: noLoad() };
+  /** Served candidate calls that have not ended, in order to drain or to abort them after a rollback. */
+  readonly inFlight: CallsInFlight = new CallsInFlight();
+  /** False once `legacy` was left out of the declaration: the operation runs complete. */
+  readonly hasLegacy: boolean;
   /** Set by the guard once the exposure budget of harmed calls is spent. */
   budgetSpent = false;
+  /** Set by the guard while memory is short and legacy is the lighter path: new calls go there. */
+  shedding = false;
+  /** Candidate calls that the guard wants legacy run beside; counted down by the facade. */
+  probesWanted = 0;
   /** The rollout is complete: stale flags keep their last known answer. */
   complete = false;
 
   /** Throws `MIGRATION_INVALID_NAME`. */
   constructor(
-    definition: OperationDefinition<I, O>,
+    definition: OperationDeclaration<I, O>,
     report: (event: string, error: unknown) => void,
   ) {
     checkOperationName(definition.name);
     this.name = definition.name;
     this.migration = migrationOf(definition.name);
-    this.definition = definition;
+    const { legacy, candidate } = definition;
+    this.hasLegacy = legacy !== undefined;
+    // Without legacy nothing ever asks for it; whoever lists both paths still finds two functions.
+    this.definition = { ...definition, legacy: legacy ?? candidate };
     this.latch = new Latch(definition.name, report);
   }
 
   /** May the other path run in the shadow? A write may not, until it says how it is rehearsed. */
   get shadowable(): boolean {
-    return this.definition.kind === "read";
+    const { kind, rehearse } = this.definition;
+    return this.hasLegacy && (kind === "read" || rehearse !== undefined);
   }
 
   /** Is this thrown value a failure of the path? A judge that throws itself is no excuse: it is. */

@@ -1,9 +1,10 @@
+import type { ByteBudget } from "../base/byte-budget.ts";
 import type { Clock } from "../base/clock.ts";
 import { CodedError } from "../base/errors.ts";
-import { bodyOf, discardBody, firstByte } from "./body.ts";
-import type { ActiveCall } from "./call.ts";
+import { bodyOf, discardBody, firstByte, watchBody } from "./body.ts";
+import type { ActiveCall, Path } from "./call.ts";
 import type { Operation } from "./operation.ts";
-import type { Outcome } from "./outcome.ts";
+import type { Outcome, Succeeded } from "./outcome.ts";
 
 /**
  * Runs one path of an operation and says what it did. Never throws: whatever the path throws, also
@@ -47,6 +48,151 @@ export async function run<I, O>(
   } finally {
     load.calls -= 1;
   }
+}
+
+/** Which paths may {@link runPlain} run? Not what has a deadline, a cost to be admitted with or a body. */
+export function plainPaths<I, O>({ definition }: Operation<I, O>): Record<Path, boolean> {
+  const { cost, deadlineMs, result } = definition;
+  const legacy = cost === undefined && result !== "stream";
+  return { legacy, candidate: legacy && deadlineMs === undefined };
+}
+
+/**
+ * {@link run} for what {@link plainPaths}: no async function stands between the path and its caller, which
+ * is most of what a facade costs. Resolves to what `conclude` returns for the outcome; what it throws, the
+ * caller gets as a rejection. A promise chained by `then` keeps the caller's frames in async stack traces.
+ */
+export function runPlain<I, O, R>(
+  operation: Operation<I, O>,
+  input: I,
+  call: ActiveCall,
+  { clock, startedMs }: { clock: Clock; startedMs: number },
+  conclude: (outcome: Outcome<O>, endedMs: number) => R | PromiseLike<R>,
+): Promise<R> {
+  const { path } = call;
+  const load = operation.load[path];
+  load.calls += 1;
+  let work: Promise<Awaited<O>>;
+  try {
+    work = Promise.resolve(operation.definition[path](input, call));
+  } catch (error) {
+    work = Promise.reject(error);
+  }
+  return work.then(
+    (output) => {
+      load.calls -= 1;
+      const endedMs = clock.monotonicMs();
+      const durationMs = endedMs - startedMs;
+      return conclude(
+        { kind: "succeeded", path, output, durationMs, firstByteMs: null, bytes: 0, digest: null },
+        endedMs,
+      );
+    },
+    (error: unknown) => {
+      load.calls -= 1;
+      const endedMs = clock.monotonicMs();
+      const durationMs = endedMs - startedMs;
+      const kind = kindOf(operation, call, error);
+      return conclude({ kind, path, error, durationMs, firstByteMs: null, bytes: 0 }, endedMs);
+    },
+  );
+}
+
+/**
+ * Rejects the promise that it is returned to, with this very value. Not `throw`, which makes the engine
+ * work out where it was thrown, and not a rejected promise, which is reported as unhandled at first.
+ */
+export function rejecting(error: unknown): PromiseLike<never> {
+  // biome-ignore lint/suspicious/noThenProperty: a promise adopts what has a `then`, which is the point
+  return { then: (_resolve, reject) => reject?.(error) as never };
+}
+
+/** Claims the call's memory; returns the outcome of a call that was not admitted, else null. */
+export async function admit<I, O>(
+  operation: Operation<I, O>,
+  call: ActiveCall,
+  { clock, budget, bytes }: { clock: Clock; budget: ByteBudget; bytes: number },
+): Promise<Outcome<O> | null> {
+  const { path } = call;
+  const startedMs = clock.monotonicMs();
+  try {
+    const claimed = await budget.claim(bytes, call.callerSignal);
+    const load = operation.load[path];
+    load.bytes += bytes;
+    call.release = () => {
+      load.bytes -= bytes;
+      call.release = null;
+      claimed();
+    };
+    return null;
+  } catch (error) {
+    // Not the path's failure: it never ran. The caller gets a coded error with a retry time.
+    const kind = call.abortedByCaller ? "aborted" : "refused";
+    const durationMs = clock.monotonicMs() - startedMs;
+    return { kind, path, error, durationMs, firstByteMs: null, bytes: 0 };
+  }
+}
+
+/** A run is over, with its body: its memory is free again, and a rollback need not wait for it. */
+export function leave<I, O>(operation: Operation<I, O>, call: ActiveCall): void {
+  call.release?.();
+  operation.inFlight.remove(call);
+}
+
+/** What is done with the body of an answer on its way to the caller. */
+export interface HandOver<O> {
+  readonly clock: Clock;
+  /** Whether it is hashed. */
+  readonly digest: boolean;
+  /** Told how the body ended, once; at once for an answer without a body. */
+  readonly onEnd: (ended: Outcome<O>) => void;
+}
+
+/** The answer for the caller: its body, if it has one, reports how it ended and frees what it held. */
+export function handOver<I, O>(
+  operation: Operation<I, O>,
+  call: ActiveCall,
+  answer: Succeeded<O>,
+  { clock, digest: wanted, onEnd }: HandOver<O>,
+): O {
+  const body = bodyOf(answer.output);
+  if (body === null) {
+    leave(operation, call);
+    onEnd(answer);
+    return answer.output;
+  }
+  const startedMs = clock.monotonicMs() - answer.durationMs;
+  const load = operation.load[answer.path];
+  let firstByteMs: number | null = null;
+  load.calls += 1;
+  return watchBody(answer.output, body, {
+    digest: wanted,
+    onFirstByte: () => {
+      firstByteMs = clock.monotonicMs() - startedMs;
+    },
+    onEnd: ({ kind, bytes, digest, error }) => {
+      load.calls -= 1;
+      leave(operation, call);
+      const { path } = answer;
+      const common = { path, durationMs: clock.monotonicMs() - startedMs, firstByteMs, bytes };
+      onEnd(
+        kind === "complete"
+          ? { ...common, kind: "succeeded", output: answer.output, digest }
+          : { ...common, kind: endKind(operation, call, kind, error), error },
+      );
+    },
+  });
+}
+
+function endKind<I, O>(
+  operation: Operation<I, O>,
+  call: ActiveCall,
+  kind: "failed" | "cancelled",
+  error: unknown,
+): "aborted" | "failed" | "refused" {
+  if (kind === "cancelled") return "aborted";
+  const ended = kindOf(operation, call, error);
+  return ended === "timed-out" ? "failed" : ended;
 }
 
 /** How a thrown value counts. */

@@ -6,6 +6,11 @@ export interface ShadowBudget {
   readonly concurrentMax: number;
   /** Declared memory (`cost`) of all shadows waiting and running, in bytes; default 64 MiB. */
   readonly inFlightBytesMax: number;
+  /**
+   * Bytes that rehearsals keep from going away after the answer, such as staged uploads on disk, of all
+   * that wait and run; default 256 MiB.
+   */
+  readonly heldBytesMax: number;
   /** Shadows of one operation in one minute; default 600. */
   readonly perMinuteMax: number;
   /** Shadows that wait for their turn; default 100. */
@@ -23,6 +28,7 @@ export const defaultBudget: ShadowBudget = {
   share: 1,
   concurrentMax: 8,
   inFlightBytesMax: 64 * 1024 * 1024,
+  heldBytesMax: 256 * 1024 * 1024,
   perMinuteMax: 600,
   queueMax: 100,
   queueWaitMs: 5000,
@@ -34,12 +40,14 @@ export const defaultBudget: ShadowBudget = {
 export type SkipReason =
   /** The shadow is shutting down; also counts the runs that were cut off by it. */
   | "closed"
-  /** A write, which may not be repeated. */
+  /** A write that does not say how it may be rehearsed. */
   | "not-shadowable"
   /** The caller gave up. */
   | "aborted"
   /** Legacy answered after the candidate had failed: both paths ran already. */
   | "fallback"
+  /** A write that did not succeed: why it failed cannot be rehearsed in isolation. */
+  | "not-written"
   /** The latch is tripped. */
   | "latched"
   /** The input cannot be read a second time. */
@@ -48,9 +56,11 @@ export type SkipReason =
   | "pressure"
   /** Too many abandoned shadows have not ended. */
   | "abandoned"
-  /** The call alone declares more memory than the budget has. */
+  /** The call alone declares more memory, or keeps more bytes, than the budget has. */
   | "too-large"
   | "no-memory"
+  /** Rehearsals keep as many bytes past their answers as they may. */
+  | "held-bytes"
   | "rate"
   | "queue-full"
   /** It waited too long for its turn. */
@@ -64,12 +74,14 @@ export const skipReasons: readonly SkipReason[] = [
   "not-shadowable",
   "aborted",
   "fallback",
+  "not-written",
   "latched",
   "not-replayable",
   "pressure",
   "abandoned",
   "too-large",
   "no-memory",
+  "held-bytes",
   "rate",
   "queue-full",
   "waited",
@@ -83,6 +95,8 @@ export interface AdmissionInput {
   /** The served outcome was aborted. */
   readonly aborted: boolean;
   readonly fellBack: boolean;
+  /** The call is a write that did not succeed. */
+  readonly notWritten: boolean;
   readonly latched: boolean;
   readonly replayable: boolean;
   readonly pressure: boolean;
@@ -90,6 +104,10 @@ export interface AdmissionInput {
   readonly bytes: number;
   /** Memory of the shadows waiting and running, in bytes. */
   readonly bytesInFlight: number;
+  /** Bytes this shadow keeps past the answer. */
+  readonly held: number;
+  /** Bytes that the other shadows, waiting and running, keep past their answers. */
+  readonly heldInFlight: number;
   /** Shadows of this operation admitted in the present minute. */
   readonly thisMinute: number;
   readonly queued: number;
@@ -107,12 +125,17 @@ export const admissionTable: readonly Row[] = [
   { reason: "not-shadowable", when: (i) => !i.shadowable },
   { reason: "aborted", when: (i) => i.aborted },
   { reason: "fallback", when: (i) => i.fellBack },
+  { reason: "not-written", when: (i) => i.notWritten },
   { reason: "latched", when: (i) => i.latched },
   { reason: "not-replayable", when: (i) => !i.replayable },
   { reason: "pressure", when: (i) => i.pressure },
   { reason: "abandoned", when: (i, b) => i.abandoned >= b.abandonedMax },
-  { reason: "too-large", when: (i, b) => i.bytes > b.inFlightBytesMax },
+  {
+    reason: "too-large",
+    when: (i, b) => i.bytes > b.inFlightBytesMax || i.held > b.heldBytesMax,
+  },
   { reason: "no-memory", when: (i, b) => i.bytesInFlight + i.bytes > b.inFlightBytesMax },
+  { reason: "held-bytes", when: (i, b) => i.heldInFlight + i.held > b.heldBytesMax },
   { reason: "rate", when: (i, b) => i.thisMinute >= b.perMinuteMax },
   { reason: "queue-full", when: (i, b) => i.queued >= b.queueMax },
 ];

@@ -78,7 +78,7 @@ function compareOutcomes(
   if (legacy.kind === "succeeded" && candidate.kind === "succeeded") {
     return compareOutputs(definition, legacy, candidate);
   }
-  const [a, b] = [factsOf(legacy), factsOf(candidate)];
+  const [a, b] = [outcomeFacts(legacy), outcomeFacts(candidate)];
   if (isBad(legacy) && isBad(candidate)) return { kind: "both_failed", legacy: a, candidate: b };
   if (legacy.kind !== candidate.kind) {
     return different([{ path: "(outcome)", kind: "outcome", legacy: a, candidate: b }]);
@@ -158,8 +158,8 @@ function incomparable(why: IncomparableReason, detail: string): Comparison {
   return { kind: "incomparable", why, detail };
 }
 
-/** What is compared of an outcome that is not an answer: its kind, and its error's class and code. */
-function factsOf(outcome: Outcome): string {
+/** What may be shown and is compared of an outcome: its kind, and its error's class and code. */
+export function outcomeFacts(outcome: Outcome): string {
   if (outcome.kind === "succeeded" || outcome.kind === "aborted") return outcome.kind;
   return `${outcome.kind} with ${describe(outcome.error)}`;
 }

@@ -1,29 +1,25 @@
 import { createHmac, randomBytes } from "node:crypto";
-import type { Path } from "../migration/call.ts";
-import type { Difference, DifferenceKind } from "./difference.ts";
+import type { Clock, Timer } from "../base/clock.ts";
+import { CodedError } from "../base/errors.ts";
+import { caseOf, type MismatchCase, merged, readCase } from "./cases/mismatch-case.ts";
 import type { ShadowResult } from "./shadow.ts";
 
-/** One shape of difference, however often it was seen. A plain object, ready for JSON. */
-export interface Mismatch {
-  /** Twelve hex characters that name this shape: the same in every process. */
-  readonly id: string;
-  readonly operation: string;
-  /** How often. */
-  readonly count: number;
-  /** ISO 8601. */
-  readonly firstSeen: string;
-  readonly lastSeen: string;
-  /** The path that answered the caller of the newest one. */
-  readonly served: Path;
-  /** Of the newest one. */
-  readonly requestId: string;
-  /** The newest one's routing key, hashed with the log's salt. */
-  readonly keyHash: string;
-  readonly kinds: readonly DifferenceKind[];
-  /** Where the newest one differs; values are shortened and masked. */
-  readonly differences: readonly Difference[];
-  /** There are more differences than are listed. */
-  readonly truncated: boolean;
+/** Port: where cases are kept over restarts, each under its id. */
+export interface CaseStore {
+  /** All that is kept; what cannot be read is left out. */
+  load(): Promise<readonly unknown[]>;
+  /** Keeps what `change` makes of what is kept under `id` (undefined when nothing is). */
+  update(id: string, change: (kept: unknown) => object): Promise<void>;
+  remove(id: string): Promise<void>;
+}
+
+/** Where a {@link MismatchLog} keeps its cases, and how. */
+export interface MismatchKeeping {
+  readonly store: CaseStore;
+  readonly clock: Clock;
+  readonly report: (part: string, error: unknown) => void;
+  /** Milliseconds between two writes of one case, at least; the first is made at once. Default 1000. */
+  readonly flushMs?: number;
 }
 
 /** Options of a {@link MismatchLog}. */
@@ -35,19 +31,27 @@ export interface MismatchLogOptions {
    * random one, so that keys cannot be guessed from their hashes.
    */
   readonly salt?: string;
+  /** Default: in memory only. */
+  readonly keeping?: MismatchKeeping;
 }
 
-/** Remembers in memory in which ways the two paths differed. */
+/** Remembers in which ways the two paths differed; each way once, with a counter. */
 export class MismatchLog {
   readonly #max: number;
   readonly #salt: string;
+  readonly #keeping: MismatchKeeping | undefined;
   // In the order of the last sighting, the oldest first.
-  readonly #shapes = new Map<string, Mismatch>();
+  readonly #shapes = new Map<string, MismatchCase>();
+  /** What was seen and is not kept yet. */
+  readonly #unsaved = new Map<string, MismatchCase>();
   #forgotten = 0;
+  #timer: Timer | undefined;
+  #writing: Promise<void> = Promise.resolve();
 
-  constructor({ max = 100, salt = randomBytes(16).toString("hex") }: MismatchLogOptions = {}) {
-    this.#max = max;
-    this.#salt = salt;
+  constructor(options: MismatchLogOptions = {}) {
+    this.#max = options.max ?? 100;
+    this.#salt = options.salt ?? randomBytes(16).toString("hex");
+    this.#keeping = options.keeping;
   }
 
   /** Shapes that had to make room for newer ones. */
@@ -55,35 +59,53 @@ export class MismatchLog {
     return this.#forgotten;
   }
 
+  /** Adds what was kept before this process. Never rejects: the past is no reason not to start. */
+  async load(): Promise<void> {
+    if (this.#keeping === undefined) return;
+    const { store, report } = this.#keeping;
+    const kept = await store.load().catch((error: unknown): readonly unknown[] => {
+      report("mismatches", error);
+      return [];
+    });
+    const cases = kept.flatMap((each) => readCase(each) ?? []);
+    const own = [...this.#shapes.values()];
+    this.#shapes.clear();
+    for (const each of [...cases.sort(byLastSeen), ...own]) {
+      const known = this.#shapes.get(each.id);
+      this.#shapes.delete(each.id);
+      this.#shapes.set(each.id, known === undefined ? each : merged(known, each));
+    }
+    this.#makeRoom();
+  }
+
   /** Takes note of a result; everything but a difference is ignored. */
   add(result: ShadowResult): void {
-    if (result.comparison?.kind !== "different") return;
-    const { differences, truncated } = result.comparison;
-    const operation = result.operation.name;
-    const id = shapeOf(operation, differences);
+    const seen = caseOf(result, this.hashKey(result.key));
+    if (seen === null) return;
+    const { id } = seen;
     const known = this.#shapes.get(id);
-    const seen = new Date(result.atMs).toISOString();
     this.#shapes.delete(id);
-    this.#shapes.set(id, {
-      id,
-      operation,
-      count: (known?.count ?? 0) + 1,
-      firstSeen: known?.firstSeen ?? seen,
-      lastSeen: seen,
-      served: result.served.path,
-      requestId: result.requestId.slice(0, 100),
-      keyHash: this.hashKey(result.key),
-      kinds: [...new Set(differences.map((each) => each.kind))].sort(),
-      differences,
-      truncated,
-    });
+    this.#shapes.set(id, known === undefined ? seen : merged(known, seen));
+    if (this.#keeping !== undefined) this.#saveSoon(seen, known === undefined, this.#keeping);
     this.#makeRoom();
   }
 
   /** What is remembered, the newest sighting first; of one operation where it is named. */
-  list(operation?: string): readonly Mismatch[] {
+  list(operation?: string): readonly MismatchCase[] {
     const all = [...this.#shapes.values()].reverse();
     return operation === undefined ? all : all.filter((each) => each.operation === operation);
+  }
+
+  /** The case of an id or of its beginning. Throws `SHADOW_UNKNOWN_CASE`. */
+  find(id: string): MismatchCase {
+    const found = this.list().filter((each) => id !== "" && each.id.startsWith(id));
+    if (found.length === 1 && found[0] !== undefined) return found[0];
+    const what = found.length === 0 ? "no mismatch" : `${found.length} mismatches`;
+    throw new CodedError(
+      "SHADOW_UNKNOWN_CASE",
+      `There is ${what} whose id starts with ${JSON.stringify(id.slice(0, 40))}. List them to see which there are.`,
+      { status: 404 },
+    );
   }
 
   /** The hash under which a routing key appears in this log. */
@@ -93,23 +115,63 @@ export class MismatchLog {
 
   /** Forgets everything, or what is remembered of one operation. */
   clear(operation?: string): void {
-    for (const { id } of this.list(operation)) this.#shapes.delete(id);
+    for (const { id } of this.list(operation)) this.#forget(id);
+  }
+
+  /** Writes what is not kept yet. Never rejects. */
+  flush(): Promise<void> {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#writing = this.#writing.then(() => this.#write());
+    return this.#writing;
+  }
+
+  /** Writes what is not kept yet, and stops its timer. */
+  close(): Promise<void> {
+    return this.flush();
+  }
+
+  #saveSoon(seen: MismatchCase, isNew: boolean, keeping: MismatchKeeping): void {
+    const waiting = this.#unsaved.get(seen.id);
+    this.#unsaved.set(seen.id, waiting === undefined ? seen : merged(waiting, seen));
+    if (isNew) void this.flush();
+    else this.#timer ??= keeping.clock.after(keeping.flushMs ?? 1000, () => void this.flush());
+  }
+
+  async #write(): Promise<void> {
+    if (this.#keeping === undefined) return;
+    const { store, report } = this.#keeping;
+    for (const [id, seen] of [...this.#unsaved]) {
+      this.#unsaved.delete(id);
+      try {
+        await store.update(id, (kept) => {
+          const before = readCase(kept);
+          return before === null ? seen : merged(before, seen);
+        });
+      } catch (error) {
+        report("mismatches", error);
+      }
+    }
   }
 
   #makeRoom(): void {
     for (const id of this.#shapes.keys()) {
       if (this.#shapes.size <= this.#max) return;
-      this.#shapes.delete(id);
+      this.#forget(id);
       this.#forgotten += 1;
     }
   }
+
+  #forget(id: string): void {
+    this.#shapes.delete(id);
+    this.#unsaved.delete(id);
+    if (this.#keeping === undefined) return;
+    const { store, report } = this.#keeping;
+    this.#writing = this.#writing
+      .then(() => (this.#shapes.has(id) ? undefined : store.remove(id)))
+      .catch((error: unknown) => report("mismatches", error));
+  }
 }
 
-/** Which fields differ how, whatever the values and whichever item of a list. */
-function shapeOf(operation: string, differences: readonly Difference[]): string {
-  const places = differences.map(
-    ({ path, kind }) => `${path.replace(/(^|\.)\d+(?=\.|$)/g, "$1*")} ${kind}`,
-  );
-  const shape = [operation, ...[...new Set(places)].sort()].join("\n");
-  return createHmac("sha256", "mismatch").update(shape).digest("hex").slice(0, 12);
-}
+const byLastSeen = (a: MismatchCase, b: MismatchCase): number =>
+  a.lastSeen < b.lastSeen ? -1 : Number(a.lastSeen > b.lastSeen);

@@ -51,6 +51,16 @@ export function showValue(value: unknown, secret: boolean): string {
   return cut(showObject(value), shownLimits.valueChars);
 }
 
+/** A value as JSON with its secrets masked. Throws for what JSON cannot say. */
+export function maskedJson(value: unknown): string {
+  const text = JSON.stringify(value, (name, each: unknown) => {
+    if (name !== "" && isSecretName(name)) return masked;
+    return typeof each === "string" && secretValue.test(each) ? masked : each;
+  });
+  if (text === undefined) throw new TypeError("JSON cannot say this value.");
+  return text;
+}
+
 function showObject(value: object): string {
   if (Array.isArray(value)) return `${value.length} items`;
   if (value instanceof Date) {

@@ -1,15 +1,25 @@
 import type { Clock, Timer } from "../base/clock.ts";
 import { CodedError } from "../base/errors.ts";
 import { TypedEvent } from "../base/event.ts";
-import type { Logger } from "../base/logger.ts";
+import type { LogFields, Logger } from "../base/logger.ts";
 import type { Random } from "../base/random.ts";
-import type { Path } from "../migration/call.ts";
-import { answerOf, type Blame, type Observation } from "../migration/observation.ts";
-import type { AnyOperation } from "../migration/operation.ts";
-import { isBad, type Outcome } from "../migration/outcome.ts";
+import type { Blame, Observation } from "../migration/observation.ts";
+import type { AnyOperation, Held } from "../migration/operation.ts";
+import type { Outcome } from "../migration/outcome.ts";
 import { defaultBudget, refuseShadow, type ShadowBudget, type SkipReason } from "./budget.ts";
-import { type Comparison, compare } from "./comparison.ts";
-import { runToEnd } from "./shadow-run.ts";
+import type { Comparison } from "./comparison.ts";
+import {
+  compareEntry,
+  type Entry,
+  entryOf,
+  logComparison,
+  MinuteCounts,
+  noiseEntryOf,
+  shadowBlame,
+} from "./entry.ts";
+import { HeldBytes } from "./held.ts";
+import { Noise, type NoiseLimits } from "./noise.ts";
+import { runShadow } from "./shadow-run.ts";
 
 /** What became of one shadow: its comparison's kind, or `abandoned` when it passed its deadline. */
 export type ShadowResultKind = Comparison["kind"] | "abandoned";
@@ -29,13 +39,17 @@ export interface ShadowResult {
   readonly requestId: string;
   /** The routing key as the caller gave it; never log or store it as it is. */
   readonly key: string;
+  /** The caller's input; a listener must not keep it. */
+  readonly input: unknown;
   readonly result: ShadowResultKind;
   /** What the caller saw. */
   readonly served: Outcome;
   /** What the other path did; null when it was abandoned. */
   readonly shadow: Outcome | null;
-  /** Null when the shadow was abandoned. */
+  /** Without what is noise. Null when the shadow was abandoned. */
   readonly comparison: Comparison | null;
+  /** Fields that differed as they do between two runs of legacy, and were left out. */
+  readonly noise: readonly string[];
   /** Whose fault was a bad outcome of the candidate, in either role? Null when it did well. */
   readonly blame: Blame | null;
   /** Wall-clock milliseconds since the Unix epoch, at the end of the shadow. */
@@ -57,16 +71,10 @@ export interface ShadowOptions {
   readonly random: Random;
   /** What is not given is as in `defaultBudget`. */
   readonly budget?: Partial<ShadowBudget>;
+  /** What is not given is as in `defaultNoiseLimits`. */
+  readonly noise?: Partial<NoiseLimits>;
   /** Must shadows of this operation be shed now, for memory, load or another reason? Default: never. */
   readonly pressure?: (operation: AnyOperation) => boolean;
-}
-
-interface Entry {
-  readonly observation: Observation;
-  readonly served: Outcome;
-  readonly other: Path;
-  readonly bytes: number;
-  readonly atMs: number;
 }
 
 interface Running {
@@ -92,12 +100,15 @@ export class Shadow {
   readonly skips: TypedEvent<ShadowSkip>;
   /** The budget in force. */
   readonly budget: ShadowBudget;
+  /** Which fields differ by themselves. */
+  readonly noise: Noise;
   readonly #options: ShadowOptions;
-  readonly #arrived: Observation[] = [];
+  readonly #arrived: { readonly observation: Observation; readonly held: Held | null }[] = [];
   readonly #queue: Entry[] = [];
   readonly #running = new Set<Running>();
   readonly #skipped = new Map<SkipReason, number>();
-  readonly #minutes = new WeakMap<AnyOperation, { startMs: number; count: number }>();
+  readonly #minutes: MinuteCounts;
+  readonly #held: HeldBytes;
   #bytes = 0;
   #abandoned = 0;
   #scheduled = false;
@@ -106,6 +117,9 @@ export class Shadow {
   constructor(options: ShadowOptions) {
     this.#options = options;
     this.budget = { ...defaultBudget, ...options.budget };
+    this.noise = new Noise(options.noise);
+    this.#minutes = new MinuteCounts(options.clock);
+    this.#held = new HeldBytes(this.budget.heldBytesMax, options.report);
     this.observations = new TypedEvent("shadow.observation", options.report);
     this.compared = new TypedEvent("shadow.compared", options.report);
     this.skips = new TypedEvent("shadow.skipped", options.report);
@@ -126,6 +140,11 @@ export class Shadow {
     return this.#bytes;
   }
 
+  /** Bytes that rehearsals, waiting, running or abandoned, keep past their answers. */
+  get heldBytes(): number {
+    return this.#held.bytes;
+  }
+
   /** Abandoned shadows whose work has not ended. */
   get abandoned(): number {
     return this.#abandoned;
@@ -139,20 +158,29 @@ export class Shadow {
   /** Takes note of a call. Does next to nothing now: its caller has not been answered yet. */
   observe(observation: Observation): void {
     if (!observation.decision.shadow) return;
+    const { operation } = observation;
     const { share, queueMax } = this.budget;
-    if (share < 1 && this.#options.random.next() >= share) return;
-    if (this.#closed) this.#skip(observation.operation, "closed");
-    else if (this.#arrived.length >= queueMax) this.#skip(observation.operation, "queue-full");
+    const sampled = share < 1 && observation.decision.probe !== true;
+    if (sampled && this.#options.random.next() >= share) return;
+    if (this.#closed) this.#skip(operation, "closed");
+    else if (this.#arrived.length >= queueMax) this.#skip(operation, "queue-full");
     else {
-      this.#arrived.push(observation);
-      this.#schedule();
+      const held = this.#held.take(observation);
+      if (typeof held === "string") this.#skip(operation, held);
+      else {
+        this.#arrived.push({ observation, held });
+        this.#schedule();
+      }
     }
   }
 
   /** Stops taking calls, forgets those that wait and cuts off those that run. Never rejects. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const { operation } of this.#arrived.splice(0)) this.#skip(operation, "closed");
+    for (const { observation, held } of this.#arrived.splice(0)) {
+      this.#held.release(held);
+      this.#skip(observation.operation, "closed");
+    }
     for (const entry of this.#queue.splice(0)) this.#drop(entry, "closed");
     const running = [...this.#running];
     for (const each of running) each.cutOff();
@@ -165,65 +193,57 @@ export class Shadow {
     // Promise callbacks run first: by then the caller has gone on with its answer.
     setImmediate(() => {
       this.#scheduled = false;
-      for (const observation of this.#arrived.splice(0)) this.#admit(observation);
+      for (const { observation, held } of this.#arrived.splice(0)) this.#admit(observation, held);
       this.#startNext();
     });
   }
 
-  #admit(observation: Observation): void {
+  #admit(observation: Observation, held: Held | null): void {
+    const { operation } = observation;
     try {
-      const entry = this.#entryOf(observation);
+      const entry = entryOf(observation, held, this.#options.clock);
       const reason = this.#refusal(entry);
-      if (reason !== null) {
-        this.#skip(observation.operation, reason);
-        return;
+      if (reason === null) this.#enqueue(entry);
+      else {
+        this.#held.release(held);
+        this.#skip(operation, reason);
       }
-      this.#minuteOf(observation.operation).count += 1;
-      this.#bytes += entry.bytes;
-      this.#queue.push(entry);
     } catch (error) {
       // A `cost`, `replayable` or `pressure` that throws: nothing is known, so nothing is run.
       this.#options.report("shadow", error);
-      this.#skip(observation.operation, "internal-error");
+      this.#held.release(held);
+      this.#skip(operation, "internal-error");
     }
   }
 
-  #entryOf(observation: Observation): Entry {
-    const { operation, input, first } = observation;
-    const other: Path = first.path === "legacy" ? "candidate" : "legacy";
-    const declared = operation.definition.cost?.(input)[other] ?? 0;
-    // One NaN would make the sum NaN for ever, and the budget with it.
-    const bytes = Number.isNaN(declared) ? 0 : Math.max(declared, 0);
-    const atMs = this.#options.clock.monotonicMs();
-    return { observation, served: answerOf(observation), other, bytes, atMs };
+  #enqueue(entry: Entry): void {
+    this.#minutes.add(entry.observation.operation);
+    this.#bytes += entry.bytes;
+    this.#queue.push(entry);
   }
 
-  #refusal({ observation, served, bytes }: Entry): SkipReason | null {
+  #refusal({ observation, served, bytes, held }: Entry): SkipReason | null {
     const { operation, input, fallback } = observation;
+    const isWrite = operation.definition.kind === "write";
+    const heldBytes = held?.bytes ?? 0;
     const asked = {
       closed: this.#closed,
       shadowable: operation.shadowable,
       aborted: served.kind === "aborted",
       fellBack: fallback !== null,
+      notWritten: isWrite && served.kind !== "succeeded",
       latched: operation.latch.tripped,
       replayable: operation.definition.replayable?.(input) ?? true,
       pressure: this.#options.pressure?.(operation) ?? false,
       bytes,
       bytesInFlight: this.#bytes,
-      thisMinute: this.#minuteOf(operation).count,
+      held: heldBytes,
+      heldInFlight: this.#held.bytes - heldBytes,
+      thisMinute: this.#minutes.of(operation),
       queued: this.#queue.length,
       abandoned: this.#abandoned,
     };
     return refuseShadow(asked, this.budget);
-  }
-
-  #minuteOf(operation: AnyOperation): { startMs: number; count: number } {
-    const nowMs = this.#options.clock.monotonicMs();
-    const known = this.#minutes.get(operation);
-    if (known !== undefined && nowMs - known.startMs < 60_000) return known;
-    const made = { startMs: nowMs, count: 0 };
-    this.#minutes.set(operation, made);
-    return made;
   }
 
   #startNext(): void {
@@ -251,15 +271,20 @@ export class Shadow {
     const settled = promise.then((end) => {
       timer?.cancel();
       this.#running.delete(running);
-      if (typeof end !== "string") {
-        const atMs = clock.now();
-        this.observations.emit({ ...observation, call, first: end, fallback: null, atMs });
+      if (typeof end !== "string" && !entry.isNoise) {
+        const ended = { atMs: clock.now(), endedMs: clock.monotonicMs() };
+        this.observations.emit({ ...observation, ...ended, call, first: end, fallback: null });
       } else if (!ended) {
         abandoned = true;
         this.#abandoned += 1;
         load.abandoned += 1;
       }
-      this.#conclude(entry, end);
+      try {
+        this.#conclude(entry, end);
+      } finally {
+        // Abandoned work still needs it; noise has taken it over.
+        if (!abandoned) this.#held.letGo(entry);
+      }
       this.#startNext();
     });
     const done = settled.catch((error: unknown) => report("shadow", error));
@@ -270,13 +295,14 @@ export class Shadow {
       this.#cutOff(resolve, controller, "abandoned", entry),
     );
     load.bytes += bytes;
-    void runToEnd(operation, input, call, clock).then((outcome) => {
+    void runShadow(operation, input, call, clock, report).then((outcome) => {
       ended = true;
       load.bytes -= bytes;
       this.#bytes -= bytes;
       if (abandoned) {
         this.#abandoned -= 1;
         load.abandoned -= 1;
+        this.#held.letGo(entry);
       }
       resolve(outcome);
     });
@@ -305,38 +331,43 @@ export class Shadow {
 
   #conclude(entry: Entry, end: Outcome | "abandoned" | "closed"): void {
     const { observation, served, other } = entry;
-    const { operation, call } = observation;
+    const { operation, call, input } = observation;
     if (end === "closed") {
-      this.#skip(operation, "closed");
+      if (!entry.isNoise) this.#skip(operation, "closed");
       return;
     }
     const shadow = end === "abandoned" ? null : end;
-    const [legacy, candidate] = other === "legacy" ? [shadow, served] : [served, shadow];
-    const comparison =
-      legacy === null || candidate === null
-        ? null
-        : compare(operation.definition, legacy, candidate);
+    const found = shadow === null ? null : compareEntry(entry, shadow);
+    if (entry.isNoise) {
+      if (found !== null) this.noise.learn(operation, found);
+      return;
+    }
+    const { comparison, noise } =
+      found === null ? { comparison: null, noise: [] } : this.noise.sift(operation, found);
     const result = comparison?.kind ?? "abandoned";
     const { requestId, key } = call;
     const atMs = this.#options.clock.now();
-    const blame = blameOf(legacy, candidate);
-    this.#log(operation.name, requestId, other, comparison);
-    const common = { operation, requestId, key, served, shadow, comparison, atMs };
+    const blame = shadowBlame(entry, shadow);
+    this.#log({ operation: operation.name, requestId, shadowPath: other }, comparison);
+    const common = { operation, requestId, key, input, served, shadow, comparison, noise, atMs };
     this.compared.emit({ ...common, result, blame });
+    if (shadow !== null) this.#sampleNoise(entry, shadow);
   }
 
-  #log(operation: string, requestId: string, path: Path, comparison: Comparison | null): void {
-    const { logger } = this.#options;
-    const fields = { operation, requestId, shadowPath: path };
+  /** Now and then, and only where there is room, legacy runs once more. */
+  #sampleNoise(entry: Entry, shadow: Outcome): void {
+    const { operation } = entry.observation;
+    const share = this.noise.shareOf(operation);
+    if (share <= 0 || this.#options.random.next() >= share) return;
+    const noise = noiseEntryOf(entry, shadow, this.#options.clock);
+    if (noise === null) return;
+    if (this.#refusal(noise) === null) this.#enqueue(noise);
+    else this.#held.letGo(noise);
+  }
+
+  #log(fields: LogFields, comparison: Comparison | null): void {
     try {
-      if (comparison === null) logger.debug(fields, "A shadow was abandoned at its deadline");
-      else if (comparison.kind === "different") {
-        const paths = comparison.differences.map((each) => `${each.path} (${each.kind})`);
-        logger.debug({ ...fields, paths }, "A shadow gave another result");
-      } else if (comparison.kind === "incomparable") {
-        const { why, detail } = comparison;
-        logger.debug({ ...fields, why, detail }, "A shadow could not be compared");
-      }
+      logComparison(this.#options.logger, fields, comparison);
     } catch (error) {
       this.#options.report("shadow", error);
     }
@@ -344,19 +375,12 @@ export class Shadow {
 
   #drop(entry: Entry, reason: SkipReason): void {
     this.#bytes -= entry.bytes;
-    this.#skip(entry.observation.operation, reason);
+    this.#held.letGo(entry);
+    if (!entry.isNoise) this.#skip(entry.observation.operation, reason);
   }
 
   #skip(operation: AnyOperation, reason: SkipReason): void {
     this.#skipped.set(reason, (this.#skipped.get(reason) ?? 0) + 1);
     this.skips.emit({ operation, reason });
   }
-}
-
-/** As for a served call, but that legacy really ran. Null stands for the run that was abandoned. */
-function blameOf(legacy: Outcome | null, candidate: Outcome | null): Blame | null {
-  if (candidate === null) return "unknown";
-  if (!isBad(candidate)) return null;
-  if (legacy === null || legacy.kind === "aborted") return "unknown";
-  return isBad(legacy) ? "shared" : "blamed";
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { MemoryJournal } from "../../src/migration/journal.ts";
+import { Operation } from "../../src/migration/operation.ts";
 import { anOperation, healthyFor, watching } from "./support.ts";
 
 describe("the guard, on errors", () => {
@@ -177,6 +178,53 @@ describe("the guard, on errors", () => {
       ].map((rule) => [rule, { enabled: false }]),
     );
     expect(watching(off).guard.overall("test.read").kind).toBe("inconclusive");
+  });
+
+  it("is healthy only after a time without a hold", () => {
+    const w = watching({ newException: { enabled: false } });
+    healthyFor(w, 200, 50, 50);
+    expect(w.verdict("error-rate").kind).toBe("healthy");
+    for (let n = 0; n < 200 && w.verdict("error-rate").kind !== "suspect"; n += 1) {
+      w.see({ path: "candidate", kind: "failed" });
+      healthyFor(w, 1, 50, 50);
+    }
+    expect(w.operation.latch.tripped).toBe(false);
+    expect(w.verdict("error-rate")).toMatchObject({ kind: "suspect", action: "hold" });
+    healthyFor(w, 330, 50, 50);
+    expect(w.verdict("error-rate").sentence).toMatch(/without a hold are needed/);
+    healthyFor(w, 61, 50, 50);
+    expect(w.verdict("error-rate").kind).toBe("healthy");
+  });
+
+  it("says with every verdict by which rule, how much, how many and since when", () => {
+    const w = watching();
+    healthyFor(w, 700);
+    for (const verdict of w.guard.verdicts("test.read")) {
+      if (!verdict.applies) continue;
+      const { rule, limit, observed, samples, sinceMs, sentence } = verdict;
+      expect([typeof rule, typeof limit, typeof observed]).toEqual(["string", "number", "number"]);
+      expect(samples).toBeGreaterThan(0);
+      expect(sinceMs).toBeLessThanOrEqual(w.clock.now());
+      expect(sentence).toMatch(/\.$/);
+    }
+  });
+
+  it("pages, and trips nothing, where legacy was removed", () => {
+    const operation = new Operation(
+      { name: "test.read", kind: "read", candidate: () => "new" },
+      () => undefined,
+    );
+    const w = watching({}, { operation });
+    healthyFor(w, 60, 0, 50);
+    for (let n = 0; n < 100; n += 1) w.see({ path: "candidate", kind: "failed" });
+    w.clock.advance(1000);
+    expect(operation.latch.tripped).toBe(false);
+    expect(w.verdict("error-rate")).toMatchObject({
+      kind: "breached",
+      action: "alert",
+      page: true,
+    });
+    expect(w.guard.overall("test.read").kind).toBe("suspect");
   });
 
   it("becomes healthy as a whole only with evidence for every rule that applies", () => {

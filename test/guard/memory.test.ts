@@ -28,6 +28,7 @@ const aProcess = (numbers: Partial<Record<keyof ProcessMemory, number>> = {}): P
   heapLimitBytes: () => numbers.heapLimitBytes ?? 4000 * mib,
   totalBytes: () => numbers.totalBytes ?? 16_000 * mib,
   constrainedBytes: () => numbers.constrainedBytes ?? 18_446_744_073_709_552_000,
+  loopBusy: () => numbers.loopBusy ?? 0.1,
 });
 
 const v2 = {
@@ -98,6 +99,22 @@ describe("the memory sampler", () => {
   it("lets the heap's own limit count when it is nearer", () => {
     const full = aProcess({ heapUsedBytes: 3800 * mib });
     expect(new MemorySampler({ root: machine(v2), process: full }).sample().ratio).toBe(0.95);
+  });
+
+  it("is strained when tasks stall on memory or the event loop has no time left", () => {
+    const sampler = (pressure: string, loopBusy = 0.1): MemorySampler => {
+      const files = { ...v2, "sys/fs/cgroup/app/web/memory.pressure": pressure };
+      return new MemorySampler({ root: machine(files), process: aProcess({ loopBusy }) });
+    };
+    const psi = (avg10: number): string =>
+      `some avg10=${avg10} avg60=0.00 avg300=0.00 total=1\nfull avg10=99.00 avg60=0.00 avg300=0.00 total=1\n`;
+    expect(sampler(psi(12.5)).sample().strained).toBe(true);
+    expect(sampler(psi(9.5)).sample().strained).toBe(false);
+    expect(sampler(psi(0), 0.99).sample().strained).toBe(true);
+    const machineWide = machine({ ...v2, "proc/pressure/memory": psi(30) });
+    expect(new MemorySampler({ root: machineWide, process: aProcess() }).sample().strained).toBe(
+      true,
+    );
   });
 
   it("reads this very process and machine", () => {

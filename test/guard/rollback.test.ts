@@ -5,8 +5,10 @@ import { silentLogger } from "../../src/base/logger.ts";
 import { ManualClock } from "../../src/base/manual-clock.ts";
 import { seededRandom } from "../../src/base/random.ts";
 import { type RollbackPorts, rearm, rollBack } from "../../src/guard/rollback.ts";
+import { ActiveCall } from "../../src/migration/call.ts";
 import type { FlagControl, FlagState } from "../../src/migration/flags.ts";
 import { MemoryJournal } from "../../src/migration/journal.ts";
+import { Operation } from "../../src/migration/operation.ts";
 import { anOperation } from "./support.ts";
 
 /** Flags in memory; `faults` says what the next calls do instead of answering. */
@@ -224,5 +226,57 @@ describe("re-arming", () => {
     const w = world();
     const report = await rearm({ operation: w.operation, by: "ada", reason: "again" }, w.ports);
     expect(report.steps[0]).toMatchObject({ name: "latch", result: "already" });
+  });
+});
+
+describe("candidate calls that run during a rollback", () => {
+  it("are let to come to their end, which the report says", async () => {
+    const w = world();
+    const { operation } = w.request;
+    const call = new ActiveCall(operation.name, "candidate", "served", "k", {});
+    operation.inFlight.add(call);
+    const rolling = rollBack(w.request, w.ports);
+    await new Promise((resolve) => setImmediate(resolve));
+    operation.inFlight.remove(call);
+    const report = await rolling;
+    expect(brief(report.steps)).toBe(
+      "latch done, flag done, read-back done, journal done, drain done",
+    );
+    expect(call.signal.aborted).toBe(false);
+  });
+
+  it("are not waited for without end, and that is no failure", async () => {
+    const w = world();
+    const { operation } = w.request;
+    operation.inFlight.add(new ActiveCall(operation.name, "candidate", "served", "k", {}));
+    operation.load.candidate.abandoned = 2;
+    const rolling = rollBack(w.request, w.ports);
+    await new Promise((resolve) => setImmediate(resolve));
+    w.clock.advance(10_000);
+    const report = await rolling;
+    expect(report.result).toBe("complete");
+    expect(report.steps.at(-1)).toMatchObject({
+      name: "drain",
+      result: "skipped",
+      error: expect.stringMatching(/^1 candidate calls and 2 abandoned runs/),
+    });
+  });
+});
+
+describe("an operation without legacy", () => {
+  it("cannot be rolled back, and says so", async () => {
+    const w = world();
+    const complete = new Operation(
+      { name: "test.read", kind: "read", candidate: () => 1 },
+      () => undefined,
+    );
+    const report = await rollBack({ ...w.request, operation: complete }, w.ports);
+    expect(report).toMatchObject({ result: "incomplete" });
+    expect(report.steps[0]).toMatchObject({
+      name: "latch",
+      result: "failed",
+      error: expect.stringContaining("GUARD_NO_LEGACY"),
+    });
+    expect(complete.latch.tripped).toBe(false);
   });
 });

@@ -202,6 +202,7 @@ describe("the mismatch rule", () => {
   it("holds the rollout on mismatches, and never rolls back unless it is told to", () => {
     const w = watching(only("mismatch"));
     compare(w, 500, "same");
+    w.clock.advance(59_000);
     expect(w.verdict("mismatch").kind).toBe("healthy");
     compare(w, 20, "different");
     expect(w.verdict("mismatch")).toMatchObject({ kind: "breached", action: "hold" });

@@ -2,6 +2,7 @@ import type { Logger } from "../../src/base/logger.ts";
 import { silentLogger } from "../../src/base/logger.ts";
 import { ManualClock } from "../../src/base/manual-clock.ts";
 import { type Breach, Guard, type VerdictChange } from "../../src/guard/guard.ts";
+import type { FloorReading } from "../../src/guard/memory/heap-floor.ts";
 import type { MemoryReading } from "../../src/guard/memory/memory-sampler.ts";
 import { defaultPolicy, parsePolicy } from "../../src/guard/policy.ts";
 import type { RuleName, Verdict } from "../../src/guard/verdict.ts";
@@ -39,6 +40,8 @@ export interface Watching {
   readonly errors: unknown[];
   /** What the memory source says next. */
   memory: MemoryReading | null;
+  /** A major garbage collection. */
+  collected(reading: FloorReading): void;
   see(happening: Happening): void;
   verdict(rule: RuleName): Verdict;
 }
@@ -107,7 +110,14 @@ export function watching(
   const operation = options.operation ?? anOperation();
   const errors: unknown[] = [];
   const state = { memory: options.memory === undefined ? calm : options.memory };
+  let collected: (reading: FloorReading) => void = () => undefined;
   const guard = new Guard({
+    collections: {
+      subscribe: (listener) => {
+        collected = listener;
+        return () => undefined;
+      },
+    },
     policy: parsePolicy(policy),
     clock,
     logger: options.logger ?? silentLogger,
@@ -133,6 +143,7 @@ export function watching(
     set memory(reading) {
       state.memory = reading;
     },
+    collected: (reading) => collected(reading),
     see: (h) => guard.observe(observationOf(h, h.operation ?? operation, clock.now())),
     verdict: (rule) => {
       const found = guard.verdicts(operation.name).find((each) => each.rule === rule);

@@ -64,7 +64,9 @@ describe("the benchmark's command", () => {
       expect(out).toContain(`${name} `);
     }
     expect(out).toContain("upload-memory ");
-    expect(out).toContain("facade-overhead ");
+    for (const name of ["facade-overhead", "facade-peers", "facade-heap", "shadow-cost"]) {
+      expect(out).toContain(`${name} `);
+    }
   });
 
   it("names the cases there are when it is asked for another, and exits with 2", async () => {

@@ -76,6 +76,26 @@ const report: BenchmarkReport = {
       maxNs: 588_769,
     },
   ],
+  targets: [
+    {
+      case: "facade-peers",
+      measure: "time added, changeover / opossum",
+      unit: "x",
+      limit: 1,
+      value: 0.5,
+      ci95: { low: 0.45, high: 0.55 },
+      verdict: "pass",
+    },
+    {
+      case: "facade-peers",
+      measure: "allocated per call",
+      unit: "B",
+      limit: 1500,
+      value: 1404,
+      ci95: { low: 1400, high: 1510 },
+      verdict: "inconclusive",
+    },
+  ],
   failures: [{ case: "upload-1mb", code: "FILES_BUSY", message: "Too many." }],
 };
 
@@ -95,6 +115,13 @@ Time of single calls in ns, with the cost of reading the clock inside.
 case             call  p50  p95    p99    p99.9  max      calls
 ---------------  ----  ---  -----  -----  -----  -------  ------
 facade-overhead  a|b   190  1,235  2,000  3,000  588,769  12,345
+
+Targets: pass when the whole 95 % interval is at or below the limit, fail when all of it is above.
+
+case          target                               at most  measured  95 % interval   verdict
+------------  -----------------------------------  -------  --------  --------------  ------------
+facade-peers  time added, changeover / opossum, x  1        0.500     0.450 to 0.550  pass
+facade-peers  allocated per call, B                1500     1,404     1,400 to 1,510  inconclusive
 
 upload-1mb was not measured: FILES_BUSY: Too many.
 
@@ -128,6 +155,15 @@ Time of single calls in ns, with the cost of reading the clock inside.
 | case | call | p50 | p95 | p99 | p99.9 | max | calls |
 | --- | --- | --- | --- | --- | --- | --- | --- |
 | facade-overhead | a\\|b | 190 | 1,235 | 2,000 | 3,000 | 588,769 | 12,345 |
+
+## Targets
+
+Targets: pass when the whole 95 % interval is at or below the limit, fail when all of it is above.
+
+| case | target | at most | measured | 95 % interval | verdict |
+| --- | --- | --- | --- | --- | --- |
+| facade-peers | time added, changeover / opossum, x | 1 | 0.500 | 0.450 to 0.550 | pass |
+| facade-peers | allocated per call, B | 1500 | 1,404 | 1,400 to 1,510 | inconclusive |
 
 ## Not measured
 

@@ -10,6 +10,38 @@ import { makeFacade, settle } from "../support/facade.ts";
 const name = "image.resize";
 
 describe("a migrated function", () => {
+  it("leaves its caller in the stack of an error that the path throws later", async () => {
+    const { facade } = makeFacade({ [name]: 0 });
+    const call = facade.migrate({
+      name,
+      kind: "read",
+      legacy: async () => {
+        await Promise.resolve();
+        throw new Error("later");
+      },
+      candidate: () => "new",
+    });
+    const theCaller = async (): Promise<unknown> => await call(1, { key: "a" });
+    const error: Error = await theCaller().then(
+      () => new Error("answered"),
+      (thrown) => thrown,
+    );
+    expect(error.message).toBe("later");
+    expect(error.stack).toContain("theCaller");
+  });
+
+  it("rejects, and does not throw, for options that are none", async () => {
+    const { facade } = makeFacade({ [name]: 0 });
+    const call = facade.migrate({
+      name,
+      kind: "read",
+      legacy: () => "old",
+      candidate: () => "new",
+    });
+    const answer = call(1, null as unknown as object);
+    await expect(answer).rejects.toThrow(TypeError);
+  });
+
   it("answers from legacy while the flag is at 0 and from the candidate at 100", async () => {
     const paths = { name, kind: "read" as const, legacy: () => "old", candidate: () => "new" };
     expect(await makeFacade({ [name]: 0 }).facade.migrate(paths)(1, { key: "a" })).toBe("old");

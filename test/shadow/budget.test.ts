@@ -11,7 +11,7 @@ import {
 const fine: AdmissionInput = {
   ...{ closed: false, shadowable: true, aborted: false, fellBack: false, latched: false },
   ...{ replayable: true, pressure: false, bytes: 1, bytesInFlight: 0, thisMinute: 0 },
-  ...{ queued: 0, abandoned: 0 },
+  ...{ queued: 0, abandoned: 0, notWritten: false, held: 0, heldInFlight: 0 },
 };
 
 describe("the admission of a shadow", () => {
@@ -24,12 +24,15 @@ describe("the admission of a shadow", () => {
     [{ shadowable: false, pressure: true }, "not-shadowable"],
     [{ aborted: true }, "aborted"],
     [{ fellBack: true }, "fallback"],
+    [{ notWritten: true, latched: true }, "not-written"],
     [{ latched: true }, "latched"],
     [{ replayable: false }, "not-replayable"],
     [{ pressure: true, queued: 1000 }, "pressure"],
     [{ abandoned: 16 }, "abandoned"],
     [{ bytes: 64 * 1024 * 1024 + 1 }, "too-large"],
     [{ bytes: 2, bytesInFlight: 64 * 1024 * 1024 - 1 }, "no-memory"],
+    [{ held: 256 * 1024 * 1024 + 1 }, "too-large"],
+    [{ held: 2, heldInFlight: 256 * 1024 * 1024 - 1 }, "held-bytes"],
     [{ thisMinute: 600 }, "rate"],
     [{ queued: 100 }, "queue-full"],
   ])("answers to %j with %s", (change, reason) => {

@@ -1,10 +1,12 @@
 import { describe, expect, it } from "vitest";
+import { ManualClock } from "../../src/base/manual-clock.ts";
 import { ActiveCall } from "../../src/migration/call.ts";
 import { Operation } from "../../src/migration/operation.ts";
 import type { Outcome } from "../../src/migration/outcome.ts";
 import { compare } from "../../src/shadow/comparison.ts";
-import { MismatchLog } from "../../src/shadow/mismatch-log.ts";
+import { type CaseStore, MismatchLog } from "../../src/shadow/mismatch-log.ts";
 import type { ShadowResult } from "../../src/shadow/shadow.ts";
+import { settle } from "./shadowed-facade.ts";
 
 const never = (): undefined => undefined;
 
@@ -17,6 +19,7 @@ interface Seen {
   readonly key?: string;
   readonly requestId?: string;
   readonly atMs?: number;
+  readonly input?: unknown;
 }
 
 function resultOf(legacy: unknown, candidate: unknown, seen: Seen = {}): ShadowResult {
@@ -36,6 +39,7 @@ function resultOf(legacy: unknown, candidate: unknown, seen: Seen = {}): ShadowR
   return {
     ...{ operation: seen.of ?? operation, requestId: call.requestId, key: call.key },
     ...{ result: comparison.kind, served, shadow, comparison, blame: null, atMs: seen.atMs ?? 0 },
+    ...{ input: seen.input, noise: [] },
   };
 }
 
@@ -116,5 +120,114 @@ describe("the mismatch log", () => {
     expect(log.list()).toHaveLength(1);
     log.clear();
     expect(log.list()).toEqual([]);
+  });
+});
+
+describe("a mismatch log with a store", () => {
+  function storing() {
+    const kept = new Map<string, object>();
+    const writes: string[] = [];
+    const store: CaseStore = {
+      load: async () => [...kept.values()],
+      update: async (id, change) => {
+        writes.push(id);
+        kept.set(id, JSON.parse(JSON.stringify(change(kept.get(id)))));
+      },
+      remove: async (id) => void kept.delete(id),
+    };
+    const clock = new ManualClock();
+    const reported: unknown[] = [];
+    const report = (_: string, error: unknown): void => void reported.push(error);
+    const open = (max = 100) => new MismatchLog({ max, keeping: { store, clock, report } });
+    return { kept, writes, store, clock, reported, open };
+  }
+
+  it("keeps the first sighting at once, and later ones once a second at most", async () => {
+    const { kept, writes, clock, open } = storing();
+    const log = open();
+    log.add(resultOf({ a: 1 }, { a: 2 }));
+    await settle();
+    expect(writes).toHaveLength(1);
+    for (let n = 0; n < 1000; n += 1) log.add(resultOf({ a: 1 }, { a: 2 }, { atMs: n }));
+    await settle();
+    expect(writes).toHaveLength(1);
+    clock.advance(1000);
+    await settle();
+    expect(writes).toHaveLength(2);
+    expect([...kept.values()]).toEqual(JSON.parse(JSON.stringify(log.list())));
+    log.add(resultOf({ a: 1 }, { a: 2 }));
+    await log.close();
+    expect([...kept.values()]).toMatchObject([{ count: 1002 }]);
+    expect(clock.pending).toBe(0);
+  });
+
+  it("goes on counting after a restart, and beside another process", async () => {
+    const { kept, open } = storing();
+    const [first, second] = [open(), open()];
+    first.add(resultOf({ a: 1 }, { a: 2 }, { atMs: 1000, requestId: "r1" }));
+    second.add(resultOf({ a: 1 }, { a: 2 }, { atMs: 2000, requestId: "r2" }));
+    await Promise.all([first.close(), second.close()]);
+    const third = open();
+    await third.load();
+    third.add(resultOf({ a: 1 }, { a: 2 }, { atMs: 3000, requestId: "r3" }));
+    await third.close();
+    const expected = { count: 3, firstSeen: "1970-01-01T00:00:01.000Z", requestId: "r3" };
+    expect(third.list()).toMatchObject([expected]);
+    expect([...kept.values()]).toMatchObject([expected]);
+  });
+
+  it("keeps no more on disk than in memory", async () => {
+    const { kept, open } = storing();
+    const log = open(2);
+    for (const name of ["a", "b", "c", "d"]) log.add(resultOf({ [name]: 1 }, { [name]: 2 }));
+    await log.close();
+    expect([...kept.keys()].sort()).toEqual(
+      log
+        .list()
+        .map(({ id }) => id)
+        .sort(),
+    );
+    const smaller = open(1);
+    await smaller.load();
+    await smaller.close();
+    expect(kept.size).toBe(1);
+    smaller.clear();
+    await smaller.close();
+    expect(kept.size).toBe(0);
+  });
+
+  it("starts without a past that cannot be read, and outlives a disk that is full", async () => {
+    const { kept, store, reported, open } = storing();
+    kept.set("x", { version: 2 });
+    kept.set("y", { id: "0123456789ab" });
+    const broken = open();
+    await broken.load();
+    expect(broken.list()).toEqual([]);
+    store.load = () => Promise.reject(new Error("unreadable"));
+    store.update = () => Promise.reject(new Error("full"));
+    await broken.load();
+    broken.add(resultOf({ a: 1 }, { a: 2 }));
+    await broken.close();
+    expect(broken.list()).toHaveLength(1);
+    expect(reported).toMatchObject([{ message: "unreadable" }, { message: "full" }]);
+  });
+
+  it("prefers an input to none, and otherwise the newest sighting", () => {
+    const log = new MismatchLog();
+    const recording = operationNamed("test.read");
+    let isThere = true;
+    Object.assign(recording.definition, {
+      recordInput: (input: unknown) => {
+        if (isThere) return input;
+        throw new Error("no");
+      },
+    });
+    log.add(resultOf({ a: 1 }, { a: 2 }, { of: recording, input: 1, atMs: 1 }));
+    log.add(resultOf({ a: 1 }, { a: 2 }, { of: recording, input: 2, atMs: 2 }));
+    isThere = false;
+    log.add(resultOf({ a: 1 }, { a: 3 }, { of: recording, input: 3, atMs: 3 }));
+    expect(log.list()).toMatchObject([
+      { count: 3, input: 2, inputNote: null, differences: [{ candidate: "3" }] },
+    ]);
   });
 });

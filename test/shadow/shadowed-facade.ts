@@ -8,11 +8,13 @@ import { Facade } from "../../src/migration/facade.ts";
 import type { FlagSource } from "../../src/migration/flags.ts";
 import type { OperationDefinition } from "../../src/migration/operation.ts";
 import type { ShadowBudget } from "../../src/shadow/budget.ts";
+import type { NoiseLimits } from "../../src/shadow/noise.ts";
 import { Shadow, type ShadowResult } from "../../src/shadow/shadow.ts";
 
 /** What a test may choose; by default legacy serves, and every call is shadowed. */
 interface SetUp {
   readonly budget?: Partial<ShadowBudget>;
+  readonly noise?: Partial<NoiseLimits>;
   readonly pressure?: () => boolean;
   readonly candidate?: boolean;
   readonly shadow?: boolean;

@@ -5,6 +5,7 @@ import type { App, Readiness } from "../../src/app/app.ts";
 import { readConfig } from "../../src/app/config.ts";
 import type { Control, ControlReport, MismatchEntry } from "../../src/app/control.ts";
 import type { Snapshot } from "../../src/app/snapshot.ts";
+import { systemClock } from "../../src/base/clock.ts";
 import type { LogFields, Logger } from "../../src/base/logger.ts";
 import { createFileService } from "../../src/files/file-service.ts";
 import { migrateFiles } from "../../src/files/operations.ts";
@@ -16,6 +17,8 @@ import type { FlagState } from "../../src/migration/flags.ts";
 import { MemoryJournal } from "../../src/migration/journal.ts";
 import { FaultSwitch } from "../../src/rehearsal/faults.ts";
 import { createGateway, type Gateway, type GatewayOptions } from "../../src/server/gateway.ts";
+import { MismatchCases } from "../../src/shadow/cases/mismatch-cases.ts";
+import { MismatchLog } from "../../src/shadow/mismatch-log.ts";
 import { makeFacade } from "./facade.ts";
 import { MemoryFileManager, MemoryStore } from "./memory-files.ts";
 
@@ -157,6 +160,7 @@ function makeControl({ facade, source, commands, step }: ControlParts): Control 
   const faults = new FaultSwitch();
   const journal = new MemoryJournal();
   const full = (name: string): string => facade.operation(`files.${name}`).name;
+  const cases = new MismatchCases(new MismatchLog(), (name) => facade.operation(name), systemClock);
   const report = (operation: string): ControlReport => ({
     operation,
     complete: step === "done",
@@ -187,7 +191,10 @@ function makeControl({ facade, source, commands, step }: ControlParts): Control 
       return report(full(name));
     },
     setFault: (path, fault) => faults.set(path, fault),
-    mismatches: (): readonly MismatchEntry[] => [],
+    mismatches: (): readonly MismatchEntry[] => cases.list(),
+    mismatch: (id) => cases.show(id),
+    replayMismatch: (id) => cases.replay(id),
+    exportMismatch: (id, options) => cases.exportVitest(id, options),
     explain: (name, key) => {
       const { decision, input } = facade.explain(full(name), key);
       return { operation: full(name), key, ...decision, input };

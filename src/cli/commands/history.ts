@@ -1,47 +1,14 @@
-import type { Explanation, MismatchEntry } from "../../app/control.ts";
+import type { Explanation } from "../../app/control.ts";
 import type { Command } from "../context.ts";
 import type { OperatorDoor } from "../doors/operator-door.ts";
 import { withOperator } from "../session.ts";
-import { counted, type Line, styled, table } from "../terminal/text.ts";
+import { type Line, styled, table } from "../terminal/text.ts";
 
 interface JournalOptions {
   readonly operation?: string;
   /** Milliseconds since the Unix epoch. */
   readonly since?: number;
   readonly limit: number;
-}
-
-/** `changeover mismatches`; they are kept in the memory of the running process. */
-export const mismatches: Command<unknown> = (context) =>
-  withOperator(context, async (operator) => {
-    const found = await operator.mismatches();
-    const none = operator.live
-      ? "No mismatches were seen since the start."
-      : "Nothing is running; mismatches are kept by the running process only.";
-    const lines = found.length === 0 ? [none] : found.flatMap(mismatchLines);
-    return { answer: { value: found, lines } };
-  });
-
-function mismatchLines({
-  operation,
-  count,
-  firstSeen,
-  lastSeen,
-  requestId,
-  differences,
-}: MismatchEntry): Line[] {
-  const head: Line = [
-    styled("strong", operation),
-    `  seen ${counted(count, "time")}, ${firstSeen} to ${lastSeen}`,
-    styled("faint", `  request ${requestId}`),
-  ];
-  const rows = differences.map(({ path, kind, legacy, candidate }) => [
-    `  ${path === "" ? "(the whole answer)" : path}`,
-    kind,
-    `legacy ${legacy}`,
-    `candidate ${candidate}`,
-  ]);
-  return [head, ...table(rows)];
 }
 
 /** `changeover journal` */

@@ -13,6 +13,12 @@ import type { JournalEntry, JournalQuery } from "../../migration/journal.ts";
 import type { Fault } from "../../rehearsal/faults.ts";
 import type { Remote } from "../remote.ts";
 
+/** A mismatch with all that was kept of it. */
+export type MismatchDetail = ReturnType<Control["mismatch"]>;
+
+/** What came of running a case again. */
+export type MismatchReplay = Awaited<ReturnType<Control["replayMismatch"]>>;
+
 /** What an operator's command works through: the running process, or the data folder itself. */
 export interface OperatorDoor {
   /** Which of the two, in words. */
@@ -30,6 +36,11 @@ export interface OperatorDoor {
   rearm(operation: string, change: ControlChange): Promise<readonly ControlReport[]>;
   setFault(path: Path, fault: Partial<Fault>): Promise<Fault>;
   mismatches(): Promise<readonly MismatchEntry[]>;
+  mismatch(id: string): Promise<MismatchDetail>;
+  /** Runs a case on both paths again; only a running process has a backend to run it on. */
+  replayMismatch(id: string): Promise<MismatchReplay>;
+  /** The text of a vitest file. */
+  exportMismatch(id: string): Promise<string>;
   explain(operation: string, key: string): Promise<Explanation>;
   journal(query: JournalQuery): Promise<readonly JournalEntry[]>;
   close(): Promise<void>;
@@ -50,6 +61,9 @@ export function localOperator(app: App, way: string): OperatorDoor {
     rearm: async (operation, change) => [await control.rearm(operation, change)],
     setFault: async (path, fault) => control.setFault(path, fault),
     mismatches: async () => control.mismatches(),
+    mismatch: async (id) => control.mismatch(id),
+    replayMismatch: (id) => control.replayMismatch(id),
+    exportMismatch: async (id) => control.exportMismatch(id),
     explain: async (operation, key) => control.explain(operation, key),
     journal: (query) => control.journal(query),
     close: async () => {
@@ -83,6 +97,10 @@ export function remoteOperator(remote: Remote, way: string): OperatorDoor {
       (await post<{ fault: Fault }>("/control/fault", { path, ...fault })).fault,
     mismatches: async () =>
       (await get<{ mismatches: MismatchEntry[] }>("/control/mismatches")).mismatches,
+    mismatch: (id) => get(`/control/mismatches/${encodeURIComponent(id)}`),
+    replayMismatch: (id) => post(`/control/mismatches/${encodeURIComponent(id)}/replay`, {}),
+    exportMismatch: async (id) =>
+      (await get<{ text: string }>(`/control/mismatches/${encodeURIComponent(id)}/vitest`)).text,
     explain: (operation, key) =>
       get(`/control/explain?${new URLSearchParams({ operation, key }).toString()}`),
     journal: async ({ operation, sinceMs, limit }) => {

@@ -34,34 +34,45 @@ export interface StreamingLimits {
   readonly byteRate: Rate | null;
 }
 
+/** What a streaming transport needs of the network. */
+export type StreamingNetwork = Pick<Pool, "request" | "destroy">;
+
 /**
  * Sends files as they are read, over kept-alive connections: memory stays the same for every size,
  * the exact `Content-Length` is sent, and reading waits for the network.
  */
 export class StreamingTransport implements Transport {
-  readonly #pool: Pool;
+  readonly #pool: StreamingNetwork;
   readonly #prefix: string;
   readonly #authorization: string;
   readonly #idleMs: number;
   readonly #byteRate: Rate | null;
   readonly #clock: Clock;
 
-  constructor(target: TransportTarget, limits: StreamingLimits, clock: Clock) {
+  /** `network` stands in for the network where nothing may leave the process (rehearsals). */
+  constructor(
+    target: TransportTarget,
+    limits: StreamingLimits,
+    clock: Clock,
+    network?: StreamingNetwork,
+  ) {
     const { origin, pathname } = new URL(target.baseUrl);
     this.#prefix = pathname.replace(/\/+$/, "");
     this.#authorization = `Bearer ${target.apiKey}`;
     this.#idleMs = limits.idleMs;
     this.#byteRate = limits.byteRate;
     this.#clock = clock;
-    this.#pool = new Pool(origin, {
-      connections: limits.connections,
-      connect: { timeout: limits.connectMs },
-      headersTimeout: limits.headersMs,
-      bodyTimeout: limits.bodyMs,
-      pipelining: 1,
-      // The chunks' re-used buffers rely on how HTTP/1.1 sockets are written to.
-      allowH2: false,
-    });
+    this.#pool =
+      network ??
+      new Pool(origin, {
+        connections: limits.connections,
+        connect: { timeout: limits.connectMs },
+        headersTimeout: limits.headersMs,
+        bodyTimeout: limits.bodyMs,
+        pipelining: 1,
+        // The chunks' re-used buffers rely on how HTTP/1.1 sockets are written to.
+        allowH2: false,
+      });
   }
 
   async send(request: TransportRequest): Promise<TransportAnswer> {

@@ -52,6 +52,8 @@ export class Cusum {
 
   /** A good bit. */
   zero(): void {
+    // Sums that are 0 stay 0: nearly every call of a healthy path ends here.
+    if (this.#value === 0) return;
     const sums = this.#sums;
     let value = 0;
     for (let j = 0; j < sums.length; j += 1) {

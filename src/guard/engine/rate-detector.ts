@@ -17,8 +17,8 @@
  * the detector is updated each second, so that false alarms are few per *day* at any traffic.
  *
  * From half of the traffic up BLAME loses its ears (nearly every bad call is the candidate's anyway), so
- * the judge then compares both paths since SIZE's onset instead: see `worseThanLegacy` in judge.ts, which
- * is also where a probe (legacy run in the shadow of candidate calls, McNemar's test) will be heard.
+ * a SIZE alarm then starts a probe, legacy run beside candidate calls (probe.ts, pair-test.ts). Where that
+ * is impossible, the judge looks at legacy's own calls since SIZE's onset: `worseThanLegacy` in judge.ts.
  *
  * What keeps the guarantees honest: calls on which both paths failed say nothing about either and are left
  * out; one key counts at most so many failures a minute, and a rollback needs failures spread over keys.
@@ -26,7 +26,7 @@
 import { Cusum } from "./cusum.ts";
 import { KeySpread } from "./failure-keys.ts";
 import { type Tally, wilson, wilsonUpper, zStrict } from "./wilson.ts";
-import { CountWindow, shortSeconds } from "./window.ts";
+import { CountWindow, longSeconds, shortSeconds } from "./window.ts";
 
 /** What a rate detector is told once. */
 export interface RateSettings {
@@ -70,6 +70,9 @@ export interface RateState {
   readonly topKeyShare: number;
 }
 
+/** From this share of traffic BLAME hears too little to be asked alone. */
+export const highShare = 0.5;
+const nearShare = 0.75;
 const sizeAlternatives = 5;
 const blameAlternatives = 3;
 /** How much worse than its share BLAME lets the candidate be: 10 %. */
@@ -126,6 +129,20 @@ export class RateDetector {
     return this.#blame.value >= this.#blameThreshold;
   }
 
+  /**
+   * SIZE is near its threshold or over it, and BLAME has not said and can hardly say whose fault it is. Near
+   * it and not at it: what is found out meanwhile need not be waited for once SIZE gets there.
+   */
+  get unexplained(): boolean {
+    const near = this.#size.value >= this.#sizeThreshold * nearShare;
+    return near && !this.blameAlarm && this.#share >= highShare;
+  }
+
+  /** SIZE is below half of its threshold. */
+  get calm(): boolean {
+    return this.#size.value < this.#sizeThreshold / 2;
+  }
+
   /** Upper bound of legacy's rate that SIZE works against. */
   get baseline(): number {
     return this.#baseline;
@@ -136,6 +153,8 @@ export class RateDetector {
     if (second <= this.#window.second) return;
     this.#window.advance(second);
     this.#totals[markSecond] = second;
+    // BLAME only hears bad calls: where nothing fails any more, nothing would ever take it down again.
+    if (this.#size.value === 0 && this.#window.long(cBad) === 0) this.#blame.reset();
     this.#weigh();
   }
 
@@ -262,8 +281,12 @@ export class RateDetector {
   #setBaseline(bad: number, calls: number): void {
     const { baselineRate, baselineCallsMin } = this.#settings;
     const upper = wilsonUpper(bad, calls, zStrict);
-    if (calls >= foundedCalls) this.#earlier = upper;
-    const founded = calls >= (this.#earlier === null ? baselineCallsMin : foundedCalls);
+    // Traffic that fades leaves fewer calls in the window: what it said with more of them is kept.
+    const fading = this.#window.short(lCalls) * (longSeconds / shortSeconds) < calls / 2;
+    if (calls >= foundedCalls && !fading) this.#earlier = upper;
+    const founded =
+      calls >= (this.#earlier === null ? baselineCallsMin : foundedCalls) &&
+      !(fading && this.#earlier !== null);
     const worse =
       this.#earlier !== null &&
       calls >= baselineCallsMin &&

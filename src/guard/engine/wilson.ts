@@ -15,13 +15,6 @@ export const z95 = 1.6449;
 /** Normal quantile of a one-sided 99.87 % bound: for a baseline that must not be underestimated. */
 export const zStrict = 3;
 /**
- * Normal quantile for a comparison that is made again on every call, from an onset that the data chose.
- * With 4, two of 3,000 simulated two-minute outages that both paths shared led to a rollback; with 3,
- * seventy-five did.
- */
-export const zRepeated = 4;
-
-/**
  * Wilson's score interval of a proportion (E. B. Wilson, 1927): right also for 0 of n and for small n.
  * Without any call nothing is known: 0 to 1.
  */

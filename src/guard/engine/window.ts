@@ -14,6 +14,8 @@ export class CountWindow {
   readonly #short: Float64Array;
   readonly #long: Float64Array;
   #second = 0;
+  /** Where the bucket of the present second begins. */
+  #present = 0;
 
   constructor(columns: number) {
     this.#columns = columns;
@@ -34,6 +36,7 @@ export class CountWindow {
       this.#short.fill(0);
       this.#long.fill(0);
       this.#second = second;
+      this.#present = this.#row(second);
       return;
     }
     while (this.#second < second) {
@@ -46,11 +49,12 @@ export class CountWindow {
         this.#short[column] = this.short(column) - (this.#buckets[leavesShort + column] ?? 0);
       }
     }
+    this.#present = this.#row(this.#second);
   }
 
   /** Counts into the present second. */
   add(column: number, count = 1): void {
-    const at = this.#row(this.#second) + column;
+    const at = this.#present + column;
     this.#buckets[at] = (this.#buckets[at] ?? 0) + count;
     this.#short[column] = this.short(column) + count;
     this.#long[column] = this.long(column) + count;

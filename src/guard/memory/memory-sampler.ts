@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { totalmem } from "node:os";
 import { join, posix } from "node:path";
+import { type EventLoopUtilization, performance } from "node:perf_hooks";
 import { getHeapStatistics } from "node:v8";
 
 /** Who set the limit that the ratio is about; `heap` when only the heap has one. */
@@ -16,6 +17,8 @@ export interface MemoryReading {
   readonly limitFrom: MemoryLimitSource;
   /** Used heap over the heap's limit. */
   readonly heapRatio: number;
+  /** Tasks stall on memory, or the event loop has no time left: a hint that shortens waiting. */
+  readonly strained?: boolean;
 }
 
 /** Anything that can tell how much memory is used. */
@@ -42,7 +45,15 @@ export interface ProcessMemory {
   totalBytes(): number;
   /** `process.constrainedMemory()`: 0, undefined or more than there is means no limit. */
   constrainedBytes(): number | undefined;
+  /** Share of the time since it was last asked that the event loop was busy, 0 to 1. */
+  loopBusy(): number;
 }
+
+/** Over these the process is strained: `some avg10` of the kernel's pressure file in percent, busy loop. */
+const pressureMax = 10;
+const busyMax = 0.95;
+
+let lastLoop: EventLoopUtilization | undefined;
 
 const ownProcess: ProcessMemory = {
   rssBytes: () => process.memoryUsage.rss(),
@@ -50,6 +61,12 @@ const ownProcess: ProcessMemory = {
   heapLimitBytes: () => getHeapStatistics().heap_size_limit,
   totalBytes: () => totalmem(),
   constrainedBytes: () => process.constrainedMemory(),
+  loopBusy: () => {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, lastLoop);
+    lastLoop = now;
+    return utilization;
+  },
 };
 
 interface Usage {
@@ -87,8 +104,10 @@ export class MemorySampler implements MemorySource {
     const heapUsedBytes = this.#process.heapUsedBytes();
     const heapRatio = heapLimitBytes > 0 ? heapUsedBytes / heapLimitBytes : 0;
     const usage = this.#cgroup2() ?? this.#cgroup1() ?? this.#constrained() ?? this.#configured();
+    const strained = this.#strained();
     if (usage === null) {
       return {
+        strained,
         ratio: heapRatio,
         usedBytes: heapUsedBytes,
         limitBytes: heapLimitBytes,
@@ -98,7 +117,14 @@ export class MemorySampler implements MemorySource {
     }
     const { usedBytes, limitBytes, from } = usage;
     const ratio = Math.max(usedBytes / limitBytes, heapRatio);
-    return { ratio, usedBytes, limitBytes, limitFrom: from, heapRatio };
+    return { ratio, usedBytes, limitBytes, limitFrom: from, heapRatio, strained };
+  }
+
+  /** Pressure stall information (PSI) of the own group, else of the machine; older kernels have none. */
+  #strained(): boolean {
+    if (this.#process.loopBusy() > busyMax) return true;
+    const text = this.#read(`${this.#v2[0]}/memory.pressure`) ?? this.#read("proc/pressure/memory");
+    return Number(/^some avg10=([\d.]+)/m.exec(text ?? "")?.[1] ?? 0) > pressureMax;
   }
 
   #cgroup2(): Usage | null {

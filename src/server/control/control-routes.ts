@@ -50,6 +50,13 @@ function addQuestions(server: FastifyInstance, app: App): void {
   const { control } = app;
   server.get("/control/status", () => Promise.resolve(app.snapshot()));
   server.get("/control/mismatches", () => Promise.resolve({ mismatches: control.mismatches() }));
+  type WithId = { Params: { id: string } };
+  server.get<WithId>("/control/mismatches/:id", (request) =>
+    Promise.resolve(control.mismatch(request.params.id)),
+  );
+  server.get<WithId>("/control/mismatches/:id/vitest", (request) =>
+    Promise.resolve({ text: control.exportMismatch(request.params.id) }),
+  );
   server.get("/control/journal", async (request) => {
     const entries = await control.journal(journalQuery(request.query));
     return { entries };
@@ -78,6 +85,9 @@ function addCommands(server: FastifyInstance, app: App): void {
     const { operation, change } = changeCommand(request.body);
     return sendReports(reply, [await control.rearm(operation, change)]);
   });
+  server.post<{ Params: { id: string } }>("/control/mismatches/:id/replay", (request) =>
+    control.replayMismatch(request.params.id),
+  );
   server.post("/control/fault", (request) => {
     const { path, fault } = faultCommand(request.body);
     return Promise.resolve({ path, fault: control.setFault(path, fault) });

@@ -1,6 +1,6 @@
 import { LRUCache } from "lru-cache";
-import { hashKey } from "./engine/failure-keys.ts";
-import type { NewExceptionPolicy } from "./policy.ts";
+import { hashKey } from "../engine/failure-keys.ts";
+import type { NewExceptionPolicy } from "../policy.ts";
 
 /** What kind of exception something is, without anything that belongs to one call. */
 export interface Fingerprint {

@@ -1,0 +1,206 @@
+import { join } from "node:path";
+import { type Random, seededRandom } from "../../src/base/random.ts";
+import {
+  type Comparison,
+  type ComparisonSubject,
+  comparisonOf,
+} from "../../src/harness/measurement.ts";
+import type { PairValues, Series } from "../../src/harness/pairs.ts";
+import { addedTo, pairsOf } from "../../src/harness/rounds.ts";
+import { bootstrapInterval, medianOfGroups } from "../../src/harness/statistics.ts";
+import { judgeTarget, type TargetResult } from "../../src/harness/target.ts";
+import type { BenchmarkCase, CaseContext, CaseResult } from "../case.ts";
+import type { PeersJob } from "../children/facade-peers.ts";
+import { type PeerName, peerNames, type SubjectName, writeFlags } from "./peer-subject.ts";
+
+const NAME = "facade-peers";
+const PROGRAM = new URL("../children/facade-peers.ts", import.meta.url);
+/** Nothing is collected while allocations are counted: semi-spaces of 256 MiB. */
+const HEAP_FLAGS = ["--expose-gc", "--min-semi-space-size=256", "--max-semi-space-size=256"];
+/** What is added below this, in ns, is not told apart: a tenth of what the cheapest peer adds. */
+const RESOLUTION_NS = 20;
+
+/** Time added to a direct call, ours divided by a peer's, must be at most this. */
+const addedTargets: Partial<Record<PeerName, number>> = {
+  "opossum, defaults": 1,
+  "tzientist, both paths": 0.7,
+  "LaunchDarkly, off": 0.2,
+  "LaunchDarkly, live": 0.2,
+};
+/** Bytes that a call through the facade may allocate in all, the call itself included. */
+const BYTES_TARGET = 1500;
+/** A failing call, divided by a good one plus what the error costs a direct call. */
+const FAILING_TARGET = 1;
+
+const timed = {
+  case: NAME,
+  unit: "ns",
+  better: "lower",
+  nodeFlags: [],
+  note: "",
+} as const;
+
+/** The facade as users get it, against a direct call and against what others offer, in one run. */
+export const facadePeers: BenchmarkCase = {
+  name: NAME,
+  title: "a call through the facade against tzientist, opossum, cockatiel and LaunchDarkly",
+  run: async (context) => {
+    const flagsFolder = join(context.folder, "peer-flags");
+    await writeFlags(flagsFolder);
+    const parts = [
+      await againstPeers("changeover", "direct", flagsFolder, context),
+      await againstPeers("changeover, fresh keys", "direct, fresh keys", flagsFolder, context),
+      await failing(flagsFolder, context),
+      await allocated(flagsFolder, context),
+    ];
+    return {
+      comparisons: parts.flatMap(({ comparisons }) => comparisons),
+      distributions: [],
+      targets: parts.flatMap(({ targets = [] }) => targets),
+    };
+  },
+};
+
+/** Direct, ours and one peer in one process, for every peer. */
+async function againstPeers(
+  ours: SubjectName,
+  direct: SubjectName,
+  flagsFolder: string,
+  context: CaseContext,
+): Promise<CaseResult> {
+  const random = seededRandom(context.seed);
+  const own: Launch[] = [];
+  const peers: Comparison[] = [];
+  const ratios: Comparison[] = [];
+  const targets: TargetResult[] = [];
+  for (const peer of peerNames) {
+    const subjects = [direct, ours, peer] as const;
+    const launches = await launch("time", subjects, flagsFolder, context);
+    own.push(...launches);
+    peers.push(against(direct, peer, launches, random));
+    const added = launches.map((each) => ratioPairs(each, direct, peer, ours));
+    const ratio = comparisonOf(
+      { ...timed, measure: "time added to a direct call", resolution: RESOLUTION_NS },
+      added,
+      random,
+    );
+    ratios.push(ratio);
+    const limit = addedTargets[peer];
+    if (limit === undefined || ours !== "changeover") continue;
+    const measure = `time added, ${ours} / ${peer}`;
+    targets.push(
+      judgeTarget({ case: NAME, measure, unit: "x", limit }, ratio.ratio, ratio.ratioCi95),
+    );
+  }
+  const total = against(direct, ours, own, random);
+  // The peers against a direct call once: they know nothing of our keys.
+  const shown = direct === "direct" ? [total, ...peers] : [total];
+  return { comparisons: [...shown, ...ratios], distributions: [], targets };
+}
+
+/** Is a failing call dearer than a good one and the error together? */
+async function failing(flagsFolder: string, context: CaseContext): Promise<CaseResult> {
+  const random = seededRandom(context.seed);
+  const subjects = ["direct", "direct, failing", "changeover", "changeover, failing"] as const;
+  const launches = await launch("time", subjects, flagsFolder, context);
+  const sums = launches.map((each): PairValues => {
+    const error = addedTo(seriesOf(each, "direct"), seriesOf(each, "direct, failing")).values;
+    const values = seriesOf(each, "changeover").values.map((ns, index) => ns + (error[index] ?? 0));
+    return pairsOf(
+      { name: "a good call + the error's cost", values },
+      seriesOf(each, "changeover, failing"),
+    );
+  });
+  const comparison = comparisonOf(
+    { ...timed, measure: "time of a failing call", resolution: null },
+    sums,
+    random,
+  );
+  const measure = "time of a failing call / a good call + the error's cost";
+  const target = { case: NAME, measure, unit: "x", limit: FAILING_TARGET };
+  return {
+    comparisons: [against("direct, failing", "changeover, failing", launches, random), comparison],
+    distributions: [],
+    targets: [judgeTarget(target, comparison.ratio, comparison.ratioCi95)],
+  };
+}
+
+/** Bytes for each call, every subject beside its direct call in processes of its own. */
+async function allocated(flagsFolder: string, context: CaseContext): Promise<CaseResult> {
+  const random = seededRandom(context.seed);
+  const pairs: readonly (readonly [SubjectName, SubjectName])[] = [
+    ["direct", "changeover"],
+    ["direct, fresh keys", "changeover, fresh keys"],
+    ["direct, failing", "changeover, failing"],
+    ...peerNames.map((peer) => ["direct", peer] as const),
+  ];
+  const comparisons: Comparison[] = [];
+  const targets: TargetResult[] = [];
+  for (const pair of pairs) {
+    const launches = await launch("bytes", pair, flagsFolder, context);
+    const [base, contender] = pair;
+    const subject: ComparisonSubject = {
+      case: NAME,
+      measure: "allocated per call",
+      unit: "B",
+      better: "lower",
+      resolution: null,
+      nodeFlags: HEAP_FLAGS,
+      note: "growth of the heap while nothing is collected",
+    };
+    const values = launches.map((each) => pairsOf(seriesOf(each, base), seriesOf(each, contender)));
+    comparisons.push(comparisonOf(subject, values, random));
+    if (contender !== "changeover") continue;
+    const groups = values.map((each) => each.contender.values);
+    const target = { case: NAME, measure: "allocated per call", unit: "B", limit: BYTES_TARGET };
+    targets.push(
+      judgeTarget(target, medianOfGroups(groups), bootstrapInterval(groups, { random })),
+    );
+  }
+  return { comparisons, distributions: [], targets };
+}
+
+type Launch = readonly Series[];
+
+async function launch(
+  kind: PeersJob["kind"],
+  subjects: readonly SubjectName[],
+  flagsFolder: string,
+  context: CaseContext,
+): Promise<Launch[]> {
+  const { quick, seed } = context;
+  const count = quick ? 1 : kind === "bytes" ? 3 : 5;
+  const rounds = kind === "bytes" ? (quick ? 3 : 9) : quick ? 8 : 24;
+  const launches: Launch[] = [];
+  for (let index = 0; index < count; index += 1) {
+    context.progress(`${subjects.join(", ")}: ${kind}, launch ${index + 1} of ${count}`);
+    const job: PeersJob = { kind, subjects, flagsFolder, rounds, seed: seed + index };
+    const nodeFlags = kind === "bytes" ? HEAP_FLAGS : [];
+    launches.push(await context.runChild<Series[]>({ program: PROGRAM, input: job, nodeFlags }));
+  }
+  return launches;
+}
+
+function against(
+  base: SubjectName,
+  contender: SubjectName,
+  launches: readonly Launch[],
+  random: Random,
+): Comparison {
+  const pairs = launches.map((each) => pairsOf(seriesOf(each, base), seriesOf(each, contender)));
+  return comparisonOf({ ...timed, measure: "time per call", resolution: null }, pairs, random);
+}
+
+function ratioPairs(
+  launched: Launch,
+  direct: SubjectName,
+  peer: SubjectName,
+  ours: SubjectName,
+): PairValues {
+  const base = seriesOf(launched, direct);
+  return pairsOf(addedTo(base, seriesOf(launched, peer)), addedTo(base, seriesOf(launched, ours)));
+}
+
+function seriesOf(launched: Launch, name: SubjectName): Series {
+  return launched.find((each) => each.name === name) ?? { name, values: [] };
+}

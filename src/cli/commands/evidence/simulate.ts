@@ -1,0 +1,59 @@
+import { createReadStream } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import { createInterface } from "node:readline";
+import { runSimulation, type SimulationIo } from "../../../rehearsal/simulator/run-simulation.ts";
+import type { Command } from "../../context.ts";
+import { styled } from "../../terminal/text.ts";
+
+interface SimulateOptions {
+  readonly policy?: string;
+  readonly diff?: string;
+  readonly scenario?: readonly string[];
+  readonly events?: string;
+  readonly operation?: string;
+  readonly onset?: string;
+  readonly share?: number;
+  readonly callsPerSecond?: number;
+  readonly days?: number;
+  readonly runs?: number;
+  readonly seed?: number;
+  readonly legacyErrorRate?: number;
+  readonly candidateErrorRate?: number;
+  readonly fallback?: boolean;
+  readonly rivals: boolean;
+  readonly markdown?: boolean;
+  readonly chart?: string;
+}
+
+/** `changeover simulate` */
+export const simulate: Command<SimulateOptions> = async ({ output, signal }, { options }) => {
+  const { policy, diff, scenario, events, chart, markdown, ...numbers } = options;
+  const printed: string[] = [];
+  let shown = -1;
+  const io: SimulationIo = {
+    signal,
+    readText: (file) => readFile(file, "utf8"),
+    readLines: (file) => createInterface({ input: createReadStream(file, "utf8") }),
+    writeText: (file, text) => writeFile(file, text),
+    print: (text) => printed.push(...text.split("\n")),
+    progress: ({ part, done }) => {
+      const percent = Math.floor(done * 10) * 10;
+      if (percent === shown || percent === 0) return;
+      shown = percent;
+      output.note(styled("faint", `${percent} %  ${part}`));
+    },
+  };
+  const value = await runSimulation(
+    {
+      ...numbers,
+      ...(policy === undefined ? {} : { policyFile: policy }),
+      ...(diff === undefined ? {} : { diffFile: diff }),
+      ...(scenario === undefined ? {} : { scenarios: scenario }),
+      ...(events === undefined ? {} : { eventsFile: events }),
+      ...(chart === undefined ? {} : { chartFile: chart }),
+      format: markdown ? "markdown" : "text",
+    },
+    io,
+  );
+  return { answer: { value, lines: printed } };
+};
