@@ -42,6 +42,32 @@ export const systemClock: Clock = {
   every: (ms, fn) => new SystemTimer(setInterval(fn, ms)),
 };
 
+/** How far both clocks may run apart unnoticed, in milliseconds of the monotonic one. */
+const comparedEveryMs = 1000;
+
+/**
+ * Tells the wall-clock time of a monotonic moment without reading the wall clock each time, which costs
+ * as much as everything else that is done for a short call. The clocks are compared once a second.
+ */
+export class WallTime {
+  readonly #clock: Clock;
+  #comparedMs = Number.NaN;
+  #aheadMs = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Whole milliseconds since the Unix epoch, of a moment of `clock.monotonicMs()`. */
+  of(monotonicMs: number): number {
+    if (!(Math.abs(monotonicMs - this.#comparedMs) < comparedEveryMs)) {
+      this.#comparedMs = this.#clock.monotonicMs();
+      this.#aheadMs = this.#clock.now() - this.#comparedMs;
+    }
+    return Math.round(monotonicMs + this.#aheadMs);
+  }
+}
+
 /**
  * Waits `ms` milliseconds on `clock`. With a signal, rejects with its reason as soon as it aborts.
  * The wait does not keep the process alive by itself, unless `keepAlive` is true.

@@ -1,5 +1,5 @@
 import type { ByteBudget } from "../base/byte-budget.ts";
-import type { Clock } from "../base/clock.ts";
+import { type Clock, WallTime } from "../base/clock.ts";
 import { CodedError } from "../base/errors.ts";
 import { TypedEvent } from "../base/event.ts";
 import type { Logger } from "../base/logger.ts";
@@ -67,9 +67,11 @@ export class Facade {
   readonly #options: FacadeOptions;
   readonly #routes = new Map<string, Route>();
   readonly #internalErrors = new Map<string, number>();
+  readonly #wall: WallTime;
 
   constructor(options: FacadeOptions) {
     this.#options = options;
+    this.#wall = new WallTime(options.clock);
     this.observations = new TypedEvent("observation", this.report);
     this.operationAdded = new TypedEvent("operation-added", this.report);
   }
@@ -127,7 +129,7 @@ export class Facade {
   /** What would be decided for a key right now, and from which facts. Throws `MIGRATION_UNKNOWN_OPERATION`. */
   explain(name: string, key: string): { decision: Decision; input: DecisionInput } {
     const nowMs = this.#options.clock.monotonicMs();
-    const facts = this.#gather(this.#route(name), undefined, { key }, { scope: undefined, nowMs });
+    const facts = this.#gather(this.#route(name), undefined, { key }, undefined, nowMs);
     const input = factsOf(facts & ~fact.probe);
     return { decision: decide(input), input };
   }
@@ -141,27 +143,21 @@ export class Facade {
     const { clock } = this.#options;
     const scope = currentScope();
     const key = options.key ?? scope?.key ?? "";
-    const around = { scope, nowMs: clock.monotonicMs() };
-    const decision = this.#decide(route, input, options, around);
+    const startedMs = clock.monotonicMs();
+    const decision = this.#decide(route, input, options, scope, startedMs);
     const call = new ActiveCall(operation.name, decision.path, "served", key, options);
     if (!route.plain[decision.path]) {
-      return this.#serveFully(route, operation, input, options, { decision, call, around });
+      return this.#serveFully(route, operation, input, options, { decision, call, scope });
     }
     if (decision.path === "candidate") operation.inFlight.add(call);
     // No async function stands between a plain path and its caller: that is most of what a facade costs.
-    return runPlain(
-      operation,
-      input,
-      call,
-      { clock, startedMs: around.nowMs },
-      (first, endedMs) => {
-        if (decision.path === "candidate") operation.inFlight.remove(call);
-        const served: Served<O> = { decision, call, answering: call, first, fallback: null };
-        return this.#mayFallBack(operation, input, first)
-          ? this.#fallBack(operation, input, options, served)
-          : this.#answerWith(operation, input, options, served, endedMs);
-      },
-    );
+    return runPlain(operation, input, call, { clock, startedMs }, (first, endedMs) => {
+      if (decision.path === "candidate") operation.inFlight.remove(call);
+      const atMs = this.#wall.of(endedMs);
+      // The observation itself, so that one object is made and not two.
+      const served = { operation, call, decision, first, fallback: null, input, atMs, endedMs };
+      return this.#conclude(operation, input, options, served);
+    });
   }
 
   /** The long way: admission, a deadline, a body. */
@@ -170,7 +166,7 @@ export class Facade {
     operation: Operation<I, O>,
     input: I,
     options: CallOptions,
-    begun: { decision: Decision; call: ActiveCall; around: Around },
+    begun: { decision: Decision; call: ActiveCall; scope: Scope | undefined },
   ): Promise<O> {
     let { decision, call } = begun;
     let refusal: Outcome<O> | null = null;
@@ -179,16 +175,26 @@ export class Facade {
       if (decision.path === "candidate" && operation.latch.tripped && operation.hasLegacy) {
         // Rolled back while it waited for room: it has not begun, so it need not go that way.
         call.release?.();
-        decision = this.#decide(route, input, options, begun.around);
+        const nowMs = this.#options.clock.monotonicMs();
+        decision = this.#decide(route, input, options, begun.scope, nowMs);
         call = new ActiveCall(operation.name, decision.path, "served", call.key, options);
         refusal = await this.#admit(operation, input, call);
       }
     }
     const first = refusal ?? (await this.#attempt(operation, input, call));
-    const served: Served<O> = { decision, call, answering: call, first, fallback: null };
-    return this.#mayFallBack(operation, input, first)
+    const common = { operation, call, decision, first, fallback: null, input };
+    return this.#conclude(operation, input, options, { ...common, ...this.#moment() });
+  }
+
+  #conclude<I, O>(
+    operation: Operation<I, O>,
+    input: I,
+    options: CallOptions,
+    served: Served<O>,
+  ): O | PromiseLike<O> {
+    return this.#mayFallBack(operation, input, served.first)
       ? this.#fallBack(operation, input, options, served)
-      : this.#answerWith(operation, input, options, served);
+      : this.#answerWith(operation, options, served, served.call);
   }
 
   /** Lets legacy answer instead. */
@@ -204,31 +210,36 @@ export class Facade {
         ? null
         : await this.#admit(operation, input, answering);
     const fallback = admitted ?? (await this.#attempt(operation, input, answering));
-    return this.#answerWith(operation, input, options, { ...served, answering, fallback });
+    const both = { ...served, fallback, ...this.#moment() };
+    return this.#answerWith(operation, options, both, answering);
   }
 
   /** Announces the call and gives the caller what it gets. */
   #answerWith<I, O>(
     operation: Operation<I, O>,
-    input: I,
     options: CallOptions,
     served: Served<O>,
-    endedMs: number = this.#options.clock.monotonicMs(),
+    answering: ActiveCall,
   ): O | PromiseLike<O> {
     const answer = served.fallback ?? served.first;
-    if (options.onAnswer !== undefined) this.#tell(options.onAnswer, served);
+    if (options.onAnswer !== undefined) this.#tell(options.onAnswer, served, answering);
     if (answer.kind === "succeeded" && operation.definition.result === "stream") {
-      return this.#handOver(operation, input, served, answer);
+      return this.#handOver(operation, served, answer, answering);
     }
-    this.#announce(operation, input, served, endedMs);
+    this.observations.emit(served);
     // A failure is the path's own object: an Error, a string, undefined, whatever it threw.
     return answer.kind === "succeeded" ? answer.output : rejecting(answer.error);
   }
 
-  #decide(route: Route, input: unknown, options: CallOptions, around: Around): Decision {
-    const { scope } = around;
+  #decide(
+    route: Route,
+    input: unknown,
+    options: CallOptions,
+    scope: Scope | undefined,
+    nowMs: number,
+  ): Decision {
     try {
-      const decision = decideByFacts(this.#gather(route, input, options, around));
+      const decision = decideByFacts(this.#gather(route, input, options, scope, nowMs));
       if (decision.probe === true) route.operation.probesWanted -= 1;
       if (scope === undefined) return decision;
       const fromFlag = decision.reason === "flag-on" || decision.reason === "flag-off";
@@ -242,7 +253,13 @@ export class Facade {
   }
 
   /** The facts of a call, as bits. */
-  #gather(route: Route, input: unknown, options: CallOptions, { scope, nowMs }: Around): number {
+  #gather(
+    route: Route,
+    input: unknown,
+    options: CallOptions,
+    scope: Scope | undefined,
+    nowMs: number,
+  ): number {
     const { operation } = route;
     const key = options.key ?? scope?.key ?? "";
     const answer = key === "" ? 0 : route.answers.of(key);
@@ -322,24 +339,24 @@ export class Facade {
   /** Gives the caller a body that reports how it ended; the observation follows then. */
   #handOver<I, O>(
     operation: Operation<I, O>,
-    input: I,
     served: Served<O>,
     answer: Succeeded<O>,
+    answering: ActiveCall,
   ): O {
+    const onEnd = (ended: Outcome<O>): void => {
+      const part = served.fallback === null ? { first: ended } : { fallback: ended };
+      this.observations.emit({ ...served, ...part, ...this.#moment() });
+    };
     const { clock } = this.#options;
     const digest = served.decision.shadow;
-    return handOver(operation, served.answering, answer, {
-      clock,
-      digest,
-      onEnd: (ended) => {
-        const part = served.fallback === null ? { first: ended } : { fallback: ended };
-        this.#announce(operation, input, { ...served, ...part }, clock.monotonicMs());
-      },
-    });
+    return handOver(operation, answering, answer, { clock, digest, onEnd });
   }
 
-  #tell<O>(onAnswer: (answered: Answered) => void, served: Served<O>): void {
-    const { answering, call, decision, fallback } = served;
+  #tell<O>(
+    onAnswer: (answered: Answered) => void,
+    { call, decision, fallback }: Served<O>,
+    answering: ActiveCall,
+  ): void {
     try {
       onAnswer({
         path: answering.path,
@@ -352,14 +369,10 @@ export class Facade {
     }
   }
 
-  #announce<I, O>(
-    operation: Operation<I, O>,
-    input: I,
-    { call, decision, first, fallback }: Served<O>,
-    endedMs: number,
-  ): void {
-    const atMs = this.#options.clock.now();
-    this.observations.emit({ operation, call, decision, first, fallback, input, atMs, endedMs });
+  /** Now, on both clocks. */
+  #moment(): { atMs: number; endedMs: number } {
+    const endedMs = this.#options.clock.monotonicMs();
+    return { atMs: this.#wall.of(endedMs), endedMs };
   }
 
   #route(name: string): Route {
@@ -373,18 +386,8 @@ export class Facade {
   }
 }
 
-/** What surrounds a call, with the present moment on the monotonic clock, read once. */
-interface Around {
-  readonly scope: Scope | undefined;
-  readonly nowMs: number;
-}
-
-/** What is known once a call has its answer. */
-interface Served<O> {
-  readonly decision: Decision;
-  readonly call: ActiveCall;
-  /** The call on the path that answers: another object after a fallback. */
-  readonly answering: ActiveCall;
+/** The observation of a call, which knows the type of its answer. */
+interface Served<O> extends Observation {
   readonly first: Outcome<O>;
   readonly fallback: Outcome<O> | null;
 }

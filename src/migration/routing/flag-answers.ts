@@ -1,6 +1,9 @@
 import { LRUCache } from "lru-cache";
 import type { FlagSource } from "../flags.ts";
 
+/** One for all looks: without it the cache makes an object for each. */
+const noGetOptions = {};
+
 /** The bits of an answer. */
 export const CANDIDATE = 1;
 export const SHADOW = 2;
@@ -25,7 +28,7 @@ export class FlagAnswers {
       this.#answers.clear();
       this.#revision = revision;
     }
-    const cached = this.#answers.get(key);
+    const cached = this.#answers.get(key, noGetOptions);
     if (cached !== undefined) return cached;
     const { candidate, shadow } = this.#flags.answer(this.#operation, key);
     const answer = (candidate ? CANDIDATE : 0) | (shadow ? SHADOW : 0);
