@@ -4,7 +4,16 @@ const config: KnipConfig = {
   entry: [
     "src/changeover.ts",
     "src/files.ts",
+    "src/openfeature.ts",
+    "src/unleash.ts",
+    "src/postgres.ts",
     "src/testing.ts",
+    // Served to browsers as it is.
+    "src/server/console/page/main.js",
+    "src/sync.ts",
+    // Started by its path.
+    "src/sync/worker.ts",
+    "src/metrics/opentelemetry.ts",
     "src/sandbox/child/*.ts",
     "grafana/*.ts",
     "test/**/*.test.ts",

@@ -3,108 +3,122 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../src/base/clock.ts";
 import { codeOf, toError } from "../src/base/errors.ts";
-import { runInChild } from "../src/harness/child.ts";
+import { seededRandom } from "../src/base/random.ts";
 import { currentLoad, machineFacts } from "../src/harness/machine.ts";
-import type { CaseDistribution, Comparison } from "../src/harness/measurement.ts";
-import type { BenchmarkReport, CaseFailure } from "../src/harness/report.ts";
-import type { TargetResult } from "../src/harness/target.ts";
-import { type Sandbox, startSandbox } from "../src/sandbox/sandbox.ts";
-import type { BenchmarkCase, CaseContext } from "./case.ts";
+import type { CaseDistribution, Comparison, Figure } from "../src/harness/measurement.ts";
+import type {
+  BenchmarkReport,
+  CaseDuration,
+  CaseFailure,
+  SkippedCase,
+} from "../src/harness/report.ts";
+import { judgeTarget, type Target, type TargetResult } from "../src/harness/target.ts";
+import type { BenchmarkCase, Tier } from "./case.ts";
 import type { Progress } from "./progress.ts";
+import { judgePeers, type PeerException } from "./targets.ts";
+import { Workplace } from "./workplace.ts";
 
 /** How a run is made. */
 export interface RunOptions {
-  readonly quick: boolean;
+  readonly tier: Tier;
   readonly seed: number;
   readonly clock: Clock;
-  /** Aborting kills the children, stops the sandbox and rejects with the signal's reason. */
+  /** Aborting kills the children, stops the servers and rejects with the signal's reason. */
   readonly signal: AbortSignal;
   readonly progress: Progress;
+  /** What the results are judged by; default: nothing. */
+  readonly targets?: readonly Target[];
+  /** Peers that may be better than we are. */
+  readonly exceptions?: readonly PeerException[];
+  /** Milliseconds after which no further case is begun; default: no limit. */
+  readonly limitMs?: number;
 }
 
 /**
- * Measures the cases one after the other. A case that fails is reported and the others still run; an
- * abort ends everything. Whatever it started or wrote is gone afterwards.
+ * Measures the cases one after the other. A case that fails is reported and the others still run; one
+ * for which the machine or the time is short is skipped with its reason; an abort ends everything.
+ * Whatever it started or wrote is gone afterwards.
  */
 export async function runBenchmark(
   cases: readonly BenchmarkCase[],
   options: RunOptions,
 ): Promise<BenchmarkReport> {
-  const { clock, signal, quick, seed } = options;
+  const { clock, signal, tier, seed, progress } = options;
   const loadBefore = currentLoad();
   const startedAt = new Date(clock.now()).toISOString();
-  const comparisons: Comparison[] = [];
-  const distributions: CaseDistribution[] = [];
-  const targets: TargetResult[] = [];
-  const failures: CaseFailure[] = [];
-  const workplace = new Workplace(options, await mkdtemp(join(tmpdir(), "changeover-bench-")));
+  const results = new Results(clock);
+  const folder = await mkdtemp(join(tmpdir(), "changeover-bench-"));
+  const update = (text: string): void => progress.update(text);
+  const workplace = new Workplace({ tier, seed, clock, signal, update }, folder);
+  const endMs = clock.monotonicMs() + (options.limitMs ?? Number.POSITIVE_INFINITY);
   try {
     for (const each of cases) {
-      options.progress.begin(each.name);
-      try {
-        const result = await each.run(workplace.context());
-        comparisons.push(...result.comparisons);
-        distributions.push(...result.distributions);
-        targets.push(...(result.targets ?? []));
-      } catch (thrown) {
-        signal.throwIfAborted();
-        const message = toError(thrown).message;
-        failures.push({ case: each.name, code: codeOf(thrown) ?? "", message });
+      const late = clock.monotonicMs() > endMs ? "the time of this tier was used up" : null;
+      const reason = late ?? (await workplace.shortOf(each.needs ?? {}));
+      if (reason !== null) {
+        results.skipped.push({ case: each.name, reason });
+        continue;
       }
+      progress.begin(each.name);
+      await results.add(each, workplace, signal);
     }
   } finally {
     await workplace.close();
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 });
   }
+  const machine = machineFacts(loadBefore);
+  const measured = { ...results, cores: machine.cores, quick: tier === "quick" };
+  const judged = (options.targets ?? []).map((target) =>
+    judgeTarget(target, { ...measured, random: seededRandom(seed) }),
+  );
+  const peers: readonly TargetResult[] =
+    options.exceptions === undefined ? [] : judgePeers(measured, options.exceptions);
   return {
     schemaVersion: 1,
     product: "changeover",
     startedAt,
     finishedAt: new Date(clock.now()).toISOString(),
-    quick,
+    quick: tier === "quick",
+    tier,
     seed,
-    machine: machineFacts(loadBefore),
-    comparisons,
-    distributions,
-    targets,
-    failures,
+    machine,
+    comparisons: results.comparisons,
+    distributions: results.distributions,
+    figures: results.figures,
+    targets: [...judged, ...peers],
+    failures: results.failures,
+    skipped: results.skipped,
+    durations: results.durations,
   };
 }
 
-/** What the cases of one run share, and what must be gone after it. */
-class Workplace {
-  readonly #options: RunOptions;
-  readonly #folder: string;
-  #sandbox: Promise<Sandbox> | undefined;
+/** What the cases of one run came to. */
+class Results {
+  readonly comparisons: Comparison[] = [];
+  readonly distributions: CaseDistribution[] = [];
+  readonly figures: Figure[] = [];
+  readonly failures: CaseFailure[] = [];
+  readonly skipped: SkippedCase[] = [];
+  readonly durations: CaseDuration[] = [];
+  readonly #clock: Clock;
 
-  constructor(options: RunOptions, folder: string) {
-    this.#options = options;
-    this.#folder = folder;
+  constructor(clock: Clock) {
+    this.#clock = clock;
   }
 
-  context(): CaseContext {
-    const { quick, seed, clock, signal, progress } = this.#options;
-    return {
-      quick,
-      seed,
-      clock,
-      signal,
-      folder: this.#folder,
-      progress: (text) => progress.update(text),
-      runChild: (job) =>
-        runInChild({ ...job, clock, signal, onProgress: (text) => progress.update(text) }),
-      sandbox: async () => {
-        signal.throwIfAborted();
-        this.#sandbox ??= startSandbox({ dataDir: join(this.#folder, "sandbox"), clock });
-        return (await this.#sandbox).addresses;
-      },
-    };
-  }
-
-  async close(): Promise<void> {
-    await this.#sandbox?.then(
-      (sandbox) => sandbox.close(),
-      () => undefined,
-    );
-    await rm(this.#folder, { recursive: true, force: true });
+  async add(each: BenchmarkCase, workplace: Workplace, signal: AbortSignal): Promise<void> {
+    const startedMs = this.#clock.monotonicMs();
+    try {
+      const { comparisons, distributions, figures = [] } = await each.run(workplace.context());
+      this.comparisons.push(...comparisons);
+      this.distributions.push(...distributions);
+      this.figures.push(...figures);
+    } catch (thrown) {
+      signal.throwIfAborted();
+      const message = toError(thrown).message;
+      this.failures.push({ case: each.name, code: codeOf(thrown) ?? "", message });
+    }
+    const seconds = Math.round((this.#clock.monotonicMs() - startedMs) / 100) / 10;
+    this.durations.push({ case: each.name, seconds });
   }
 }

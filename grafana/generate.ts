@@ -1,5 +1,7 @@
 import { writeFileSync } from "node:fs";
-import { rolloutDashboard } from "./rollout.ts";
+import { dashboards } from "./dashboards.ts";
 
-const target = new URL("./dashboards/rollout.json", import.meta.url);
-writeFileSync(target, `${JSON.stringify(rolloutDashboard, null, 2)}\n`);
+for (const [name, dashboard] of Object.entries(dashboards)) {
+  const target = new URL(`./dashboards/${name}.json`, import.meta.url);
+  writeFileSync(target, `${JSON.stringify(dashboard, null, 2)}\n`);
+}

@@ -1,23 +1,26 @@
-import { type DashboardJson, datasource, panelsOf, type RowSpec } from "./panel.ts";
+import type { DashboardSpec, PanelSpec, RowSpec } from "./panel.ts";
+import { age, bad, maxBy, perSecond, picked, quantile, served, share, sumBy } from "./query.ts";
 
-// What the panels select: the operations picked above the dashboard, and the calls somebody waited for.
-const of = 'operation=~"$operation"';
-const served = `${of}, source="served"`;
-const bad = 'outcome=~"failed|timed-out"';
-
-const rate = (selector: string): string => `rate(${selector}[$__rate_interval])`;
-const sumBy = (labels: string, inner: string): string => `sum by (${labels}) (${inner})`;
-const perSecond = (labels: string, metric: string): string => sumBy(labels, rate(metric));
-/** A share that is absent, and not NaN, where nothing happened. */
-const share = (part: string, whole: string): string => `${part} / (${whole} > 0)`;
-const quantile = (q: number, metric: string): string =>
-  `histogram_quantile(${q}, ${perSecond("le, operation, path", metric)})`;
 const duration = `changeover_call_duration_seconds_bucket{${served}}`;
-const firstByte = `changeover_time_to_first_byte_seconds_bucket{${of}}`;
-
+const firstByte = `changeover_time_to_first_byte_seconds_bucket{${picked}}`;
+const byOperation = "{{operation}}";
 const byPath = "{{operation}} {{path}}";
-const byReason = "{{operation}} {{reason}}";
-const byResult = "{{operation}} {{result}}";
+
+const onCandidate = share(
+  perSecond("operation", `changeover_decisions_total{${picked}, path="candidate"}`),
+  perSecond("operation", `changeover_decisions_total{${picked}}`),
+);
+
+/** A panel over time with one query. */
+const line = (
+  title: string,
+  unit: string,
+  [expr, legend]: readonly [string, string],
+  description: string,
+): PanelSpec => ({
+  ...{ title, unit, description, type: "timeseries" },
+  queries: [{ expr, legend }],
+});
 
 const state: RowSpec = {
   title: "Where we are",
@@ -28,7 +31,10 @@ const state: RowSpec = {
       description: "Tripped: every call goes to legacy until a person re-arms it.",
       ...{ type: "stat", unit: "short" },
       queries: [
-        { expr: `max by (operation) (changeover_latch_tripped{${of}})`, legend: "{{operation}}" },
+        {
+          expr: maxBy("operation", `changeover_latch_tripped{${picked}}`),
+          legend: byOperation,
+        },
       ],
       states: [
         { value: 0, text: "armed", color: "green" },
@@ -40,136 +46,276 @@ const state: RowSpec = {
       description: "The share of keys that the flags send to the candidate.",
       ...{ type: "stat", unit: "percent", max: 100 },
       queries: [
-        { expr: `max by (operation) (changeover_flag_percentage{${of}})`, legend: "{{operation}}" },
+        {
+          expr: maxBy("operation", `changeover_flag_percentage{${picked}}`),
+          legend: byOperation,
+        },
       ],
     },
     {
       title: "Calls on the candidate",
       description: "The share of calls that really went there.",
       ...{ type: "stat", unit: "percentunit", max: 1 },
-      queries: [
-        {
-          expr: share(
-            perSecond("operation", `changeover_decisions_total{${of}, path="candidate"}`),
-            perSecond("operation", `changeover_decisions_total{${of}}`),
-          ),
-          legend: "{{operation}}",
-        },
-      ],
+      queries: [{ expr: onCandidate, legend: byOperation }],
     },
     {
-      title: "Age of the flags",
-      description:
-        "Of the instance whose flags are oldest. Beyond the limit new calls go to legacy.",
-      ...{ type: "stat", unit: "s" },
-      queries: [
-        {
-          expr: "time() - min(changeover_flags_last_refresh_timestamp_seconds > 0)",
-          legend: "oldest",
-        },
-      ],
-    },
-    {
-      title: "Instances",
-      description: "How many run, by version.",
+      title: "Stage",
+      description: "Where the plan stands; 0: no rollout was started.",
       ...{ type: "stat", unit: "short" },
       queries: [
         {
-          expr: "count by (version, node) (changeover_build_info)",
-          legend: "{{version}} on {{node}}",
+          expr: maxBy("operation", `changeover_rollout_stage{${picked}}`),
+          legend: `${byOperation} at`,
+        },
+        {
+          expr: maxBy("operation", `changeover_rollout_stages{${picked}}`),
+          legend: `${byOperation} of`,
+        },
+      ],
+    },
+    {
+      title: "Stage held for",
+      description: "How long the present stage is still held, at least.",
+      ...{ type: "stat", unit: "s" },
+      queries: [
+        {
+          expr: maxBy("operation", `changeover_rollout_hold_left_seconds{${picked}}`),
+          legend: byOperation,
+        },
+      ],
+    },
+    {
+      title: "Last rollback",
+      description: "How long ago; empty when there never was one.",
+      ...{ type: "stat", unit: "s" },
+      queries: [
+        {
+          expr: age("operation", `changeover_last_rollback_timestamp_seconds{${picked}}`),
+          legend: byOperation,
         },
       ],
     },
   ],
 };
 
-const paths: RowSpec = {
+const story: RowSpec = {
   title: "Both paths",
-  height: 8,
+  height: 7,
   panels: [
     {
-      title: "Runs",
-      description: "Served runs on each path.",
-      ...{ type: "timeseries", unit: "reqps" },
-      queries: [
-        { expr: perSecond("operation, path", `changeover_calls_total{${served}}`), legend: byPath },
-      ],
-    },
-    {
-      title: "Failures",
-      description: "Share of served runs that failed or timed out. Compare the two lines, not one.",
-      ...{ type: "timeseries", unit: "percentunit" },
+      title: "Share on the candidate",
+      description: "What the rollout wants, what the flags say, and where calls really went.",
+      ...{ type: "timeseries", unit: "percent", max: 100 },
       queries: [
         {
-          expr: share(
-            perSecond("operation, path", `changeover_calls_total{${served}, ${bad}}`),
-            perSecond("operation, path", `changeover_calls_total{${served}}`),
-          ),
-          legend: byPath,
+          expr: maxBy("operation", `changeover_rollout_percentage{${picked}}`),
+          legend: "{{operation}} wanted",
         },
+        {
+          expr: maxBy("operation", `changeover_flag_percentage{${picked}}`),
+          legend: "{{operation}} flag",
+        },
+        { expr: `100 * ${onCandidate}`, legend: "{{operation}} calls" },
       ],
     },
+    line(
+      "Runs",
+      "reqps",
+      [perSecond("operation, path", `changeover_calls_total{${served}}`), byPath],
+      "Served runs on each path.",
+    ),
+    line(
+      "Failures",
+      "percentunit",
+      [
+        share(
+          perSecond("operation, path", `changeover_calls_total{${served}, ${bad}}`),
+          perSecond("operation, path", `changeover_calls_total{${served}}`),
+        ),
+        byPath,
+      ],
+      "Share of served runs that failed or timed out. Compare the two lines, not one.",
+    ),
     {
       title: "Duration",
       description: "Median and 95th percentile; of streams to the end of the body.",
       ...{ type: "timeseries", unit: "s" },
       queries: [
-        { expr: quantile(0.5, duration), legend: `${byPath} p50` },
-        { expr: quantile(0.95, duration), legend: `${byPath} p95` },
+        { expr: quantile(0.5, "operation, path", duration), legend: `${byPath} p50` },
+        { expr: quantile(0.95, "operation, path", duration), legend: `${byPath} p95` },
+      ],
+    },
+    line(
+      "Memory in flight",
+      "bytes",
+      [sumBy("operation, path", `changeover_in_flight_bytes{${picked}}`), byPath],
+      "What the calls in flight say they need, on each path.",
+    ),
+  ],
+};
+
+const guard: RowSpec = {
+  title: "Guard",
+  height: 7,
+  panels: [
+    {
+      title: "Distance to the limits",
+      description: "What each rule observes, as a share of its limit: at 100 % it is breached.",
+      ...{ type: "timeseries", unit: "percentunit", redFrom: 1 },
+      queries: [
+        {
+          expr: maxBy(
+            "operation, rule",
+            `changeover_rule_observed{${picked}} / (changeover_rule_limit{${picked}} > 0)`,
+          ),
+          legend: "{{operation}} {{rule}}",
+        },
       ],
     },
     {
-      title: "First byte",
-      description: "95th percentile of the time to a stream's first byte.",
-      ...{ type: "timeseries", unit: "s" },
-      queries: [{ expr: quantile(0.95, firstByte), legend: `${byPath} p95` }],
+      title: "Verdicts that hold or roll back",
+      description: "Instances whose rule is suspect, breached or blind; empty when all is well.",
+      ...{ type: "state-timeline", unit: "short" },
+      queries: [
+        {
+          expr: `${sumBy("operation, rule, verdict", `changeover_verdict{${picked}, verdict=~"suspect|breached|blind"}`)} > 0`,
+          legend: "{{operation}} {{rule}} {{verdict}}",
+        },
+      ],
+    },
+    {
+      title: "Rollbacks",
+      description: "By what started them and how they ended.",
+      ...{ type: "timeseries", unit: "short" },
+      queries: [
+        {
+          expr: sumBy(
+            "operation, rule, result",
+            `increase(changeover_rollbacks_total{${picked}}[$__rate_interval])`,
+          ),
+          legend: "{{operation}} {{rule}} {{result}}",
+        },
+      ],
+    },
+    line(
+      "How long rollbacks take",
+      "s",
+      [
+        `histogram_quantile(0.95, ${sumBy("le, part", `increase(changeover_rollback_duration_seconds_bucket{${picked}}[$__range])`)}) >= 0`,
+        "{{part}} p95",
+      ],
+      "From the breach to the tripped latch, to the confirmed flag, and in all.",
+    ),
+    line(
+      "Changes of verdict",
+      "short",
+      [
+        `${sumBy(
+          "operation, rule, verdict",
+          `increase(changeover_verdict_changes_total{${picked}, rule!="other"}[$__rate_interval])`,
+        )} > 0`,
+        "{{operation}} {{rule}} {{verdict}}",
+      ],
+      "A rule that goes to and fro is close to its limit.",
+    ),
+  ],
+};
+
+const gates: RowSpec = {
+  title: "Rollout",
+  height: 7,
+  panels: [
+    {
+      title: "State",
+      description: "Of each operation's rollout.",
+      ...{ type: "state-timeline", unit: "short" },
+      queries: [
+        {
+          expr: `${maxBy("operation, state", `changeover_rollout_state{${picked}}`)} == 1`,
+          legend: "{{operation}} {{state}}",
+        },
+      ],
+    },
+    {
+      title: "Gates that are not passed",
+      description: "What the present stage waits for, and what holds it; empty when nothing does.",
+      ...{ type: "state-timeline", unit: "short" },
+      queries: [
+        {
+          expr: `${maxBy("operation, gate, state", `changeover_rollout_gate{${picked}, state!="passed"}`)} == 1`,
+          legend: "{{operation}} {{gate}} {{state}}",
+        },
+      ],
+    },
+    {
+      title: "Samples of the stage",
+      description: "Calls that the stage rests on, and how many it asks for.",
+      ...{ type: "timeseries", unit: "short" },
+      queries: [
+        {
+          expr: maxBy("operation", `changeover_rollout_samples{${picked}}`),
+          legend: "{{operation}}",
+        },
+        {
+          expr: maxBy("operation", `changeover_rollout_samples_needed{${picked}}`),
+          legend: "{{operation}} needed",
+        },
+      ],
     },
   ],
 };
 
 const routing: RowSpec = {
   title: "Routing",
-  height: 8,
+  height: 7,
   panels: [
-    {
-      title: "Decisions",
-      description: "Why calls went where they went.",
-      ...{ type: "timeseries", unit: "reqps" },
-      queries: [
-        {
-          expr: perSecond("operation, path, reason", `changeover_decisions_total{${of}}`),
-          legend: "{{operation}} {{path}} {{reason}}",
-        },
+    line(
+      "Decisions",
+      "reqps",
+      [
+        perSecond("operation, path, reason", `changeover_decisions_total{${picked}}`),
+        "{{operation}} {{path}} {{reason}}",
       ],
-    },
-    {
-      title: "Fallbacks",
-      description:
-        "Calls that the candidate failed: answered by legacy, failed there too, or denied.",
-      ...{ type: "timeseries", unit: "reqps" },
-      queries: [
-        {
-          expr: perSecond("operation, result", `changeover_fallbacks_total{${of}}`),
-          legend: byResult,
-        },
+      "Why calls went where they went.",
+    ),
+    line(
+      "Fallbacks",
+      "reqps",
+      [
+        perSecond("operation, result", `changeover_fallbacks_total{${picked}}`),
+        "{{operation}} {{result}}",
       ],
-    },
-    {
-      title: "Bytes served",
-      description: "Bytes of streams that reached callers.",
-      ...{ type: "timeseries", unit: "Bps" },
-      queries: [
-        { expr: perSecond("operation, path", `changeover_bytes_total{${of}}`), legend: byPath },
+      "Calls that the candidate failed: answered by legacy, failed there too, or denied.",
+    ),
+    line(
+      "Errors",
+      "reqps",
+      [
+        `${perSecond("operation, path, type", `changeover_errors_total{${picked}}`)} > 0`,
+        "{{operation}} {{path}} {{type}}",
       ],
-    },
+      "Kinds of errors; empty when nothing fails.",
+    ),
+    line(
+      "First byte",
+      "s",
+      [quantile(0.95, "operation, path", firstByte), `${byPath} p95`],
+      "95th percentile of the time to a stream's first byte.",
+    ),
+    line(
+      "Bytes served",
+      "Bps",
+      [perSecond("operation, path", `changeover_bytes_total{${picked}}`), byPath],
+      "Bytes of streams that reached callers.",
+    ),
     {
       title: "In flight",
       description: "Runs that are going on, and runs past their deadline whose work has not ended.",
       ...{ type: "timeseries", unit: "short" },
       queries: [
-        { expr: sumBy("operation, path", `changeover_in_flight_calls{${of}}`), legend: byPath },
+        { expr: sumBy("operation, path", `changeover_in_flight_calls{${picked}}`), legend: byPath },
         {
-          expr: sumBy("operation, path", `changeover_abandoned_calls{${of}}`),
+          expr: sumBy("operation, path", `changeover_abandoned_calls{${picked}}`),
           legend: `${byPath} abandoned`,
         },
       ],
@@ -179,7 +325,7 @@ const routing: RowSpec = {
 
 const shadow: RowSpec = {
   title: "Shadow",
-  height: 8,
+  height: 7,
   panels: [
     {
       title: "Agreement",
@@ -188,162 +334,83 @@ const shadow: RowSpec = {
       queries: [
         {
           expr: share(
-            perSecond("operation", `changeover_shadow_runs_total{${of}, result="same"}`),
-            perSecond("operation", `changeover_shadow_runs_total{${of}, result=~"same|different"}`),
+            perSecond("operation", `changeover_shadow_runs_total{${picked}, result="same"}`),
+            perSecond(
+              "operation",
+              `changeover_shadow_runs_total{${picked}, result=~"same|different"}`,
+            ),
           ),
-          legend: "{{operation}}",
+          legend: byOperation,
         },
       ],
     },
-    {
-      title: "Shadows",
-      description: "What comparing them said.",
-      ...{ type: "timeseries", unit: "reqps" },
-      queries: [
-        {
-          expr: perSecond("operation, result", `changeover_shadow_runs_total{${of}}`),
-          legend: byResult,
-        },
+    line(
+      "Shadows",
+      "reqps",
+      [
+        perSecond("operation, result", `changeover_shadow_runs_total{${picked}}`),
+        "{{operation}} {{result}}",
       ],
-    },
-    {
-      title: "Differences",
-      description: "By kind. Where they are is in the mismatch log of each instance.",
-      ...{ type: "timeseries", unit: "reqps" },
-      queries: [
-        {
-          expr: perSecond("operation, kind", `changeover_mismatches_total{${of}}`),
-          legend: "{{operation}} {{kind}}",
-        },
+      "What comparing them said.",
+    ),
+    line(
+      "Differences",
+      "reqps",
+      [
+        perSecond("operation, kind", `changeover_mismatches_total{${picked}}`),
+        "{{operation}} {{kind}}",
       ],
-    },
-    {
-      title: "Skipped",
-      description: "Calls that were picked for shadowing and not shadowed.",
-      ...{ type: "timeseries", unit: "reqps" },
-      queries: [
-        {
-          expr: perSecond("operation, reason", `changeover_shadow_skipped_total{${of}}`),
-          legend: byReason,
-        },
+      "By kind. Where they are is in the mismatch log of each instance.",
+    ),
+    line(
+      "Skipped",
+      "reqps",
+      [
+        `${perSecond("operation, reason", `changeover_shadow_skipped_total{${picked}}`)} > 0`,
+        "{{operation}} {{reason}}",
       ],
-    },
-  ],
-};
-
-const guard: RowSpec = {
-  title: "Guard",
-  height: 8,
-  panels: [
+      "Calls that were picked for shadowing and not shadowed.",
+    ),
     {
-      title: "Verdicts that hold or roll back",
-      description: "Instances whose rule is suspect, breached or blind; empty when all is well.",
-      ...{ type: "state-timeline", unit: "short" },
-      queries: [
-        {
-          expr: `${sumBy("operation, rule, verdict", `changeover_verdict{${of}, verdict=~"suspect|breached|blind"}`)} > 0`,
-          legend: "{{operation}} {{rule}} {{verdict}}",
-        },
-      ],
-    },
-    {
-      title: "Distance to the limits",
-      description: "What each rule observes, as a share of its limit: at 100 % it is breached.",
-      ...{ type: "timeseries", unit: "percentunit" },
-      queries: [
-        {
-          expr: `max by (operation, rule) (changeover_rule_observed{${of}} / (changeover_rule_limit{${of}} > 0))`,
-          legend: "{{operation}} {{rule}}",
-        },
-      ],
-    },
-    {
-      title: "Rollbacks",
-      description: "By what started them and how they ended, and how often latches tripped.",
+      title: "Keys shadowed",
+      description: "The share of keys whose calls are shadowed, and shadows that wait or run.",
       ...{ type: "timeseries", unit: "short" },
       queries: [
         {
-          expr: sumBy(
-            "operation, rule, result",
-            `increase(changeover_rollbacks_total{${of}}[$__rate_interval])`,
-          ),
-          legend: "{{operation}} {{rule}} {{result}}",
+          expr: maxBy("operation", `changeover_flag_shadow_percentage{${picked}}`),
+          legend: "{{operation}} %",
         },
-        {
-          expr: `changes(changeover_latch_epoch{${of}}[$__rate_interval])`,
-          legend: "{{operation}} tripped on {{instance}}",
-        },
+        { expr: "sum(changeover_shadows_in_flight)", legend: "in flight" },
       ],
     },
   ],
 };
 
-const instances: RowSpec = {
-  title: "Instances",
-  height: 8,
-  panels: [
+/** The story of a rollout in one screen; what explains it is below. */
+export const rolloutDashboard: DashboardSpec = {
+  uid: "changeover-rollout",
+  title: "rollout",
+  description: "Legacy and candidate next to each other: share, failures, latency, memory, guard.",
+  byOperation: true,
+  rows: [state, story, guard, gates, routing, shadow],
+  annotations: [
     {
-      title: "Memory",
-      description: "Used, against the limit.",
-      ...{ type: "timeseries", unit: "bytes" },
-      queries: [
-        { expr: "changeover_memory_used_bytes", legend: "{{instance}} used" },
-        { expr: "changeover_memory_limit_bytes > 0", legend: "{{instance}} limit" },
-      ],
+      title: "Stage",
+      expr: `${maxBy("operation", `changes(changeover_rollout_stage{${picked}}[1m])`)} > 0`,
+      text: "{{operation}} entered another stage",
+      color: "blue",
     },
     {
-      title: "Declared memory in flight",
-      description: "What the calls in flight say they need, on each path.",
-      ...{ type: "timeseries", unit: "bytes" },
-      queries: [
-        { expr: sumBy("operation, path", `changeover_in_flight_bytes{${of}}`), legend: byPath },
-      ],
+      title: "Rollback",
+      expr: `${sumBy("operation, rule", `increase(changeover_rollbacks_total{${picked}}[1m])`)} > 0`,
+      text: "{{operation}} was rolled back: {{rule}}",
+      color: "red",
     },
     {
-      title: "Our own trouble",
-      description:
-        "Errors that callers did not see, problems with flags, operations without a label.",
-      ...{ type: "timeseries", unit: "short" },
-      queries: [
-        {
-          expr: `${sumBy("part", "increase(changeover_internal_errors_total[$__rate_interval])")} > 0`,
-          legend: "errors in {{part}}",
-        },
-        { expr: "max(changeover_flag_problems)", legend: "flag problems" },
-        { expr: "max(changeover_operations_overflow_total)", legend: "operations without a label" },
-      ],
+      title: "Latch tripped",
+      expr: `changes(changeover_latch_epoch{${picked}}[1m]) > 0`,
+      text: "{{operation}} on {{instance}}",
+      color: "orange",
     },
   ],
-};
-
-const pickDatasource = {
-  ...{ name: "datasource", label: "Data source", type: "datasource", query: "prometheus" },
-  ...{ refresh: 1, hide: 0, multi: false, includeAll: false },
-};
-const pickOperation = {
-  ...{ name: "operation", label: "Operation", type: "query", refresh: 2, hide: 0, sort: 1 },
-  datasource,
-  query: { query: "label_values(changeover_latch_tripped, operation)", refId: "operations" },
-  definition: "label_values(changeover_latch_tripped, operation)",
-  ...{ multi: true, includeAll: true, allValue: ".*", current: { text: "All", value: "$__all" } },
-};
-
-/** The dashboard of a rollout, in Grafana's classic JSON schema. */
-export const rolloutDashboard: DashboardJson = {
-  ...{ id: null, uid: "changeover-rollout", title: "changeover: rollout", tags: ["changeover"] },
-  description: "Legacy and candidate next to each other: routing, failures, shadow, guard, memory.",
-  ...{ schemaVersion: 39, version: 1, editable: true, timezone: "", refresh: "10s" },
-  time: { from: "now-1h", to: "now" },
-  templating: { list: [pickDatasource, pickOperation] },
-  annotations: {
-    list: [
-      {
-        ...{ name: "Latch tripped", enable: true, iconColor: "red", type: "tags" },
-        datasource,
-        expr: `changes(changeover_latch_epoch{${of}}[1m]) > 0`,
-        ...{ titleFormat: "Latch tripped", textFormat: "{{operation}} on {{instance}}" },
-      },
-    ],
-  },
-  panels: panelsOf([state, paths, routing, shadow, guard, instances]),
 };

@@ -1,24 +1,34 @@
 import { createRequire } from "node:module";
-import { type Clock, sleep, systemClock } from "./base/clock.ts";
-import { toError } from "./base/errors.ts";
+import { type Clock, systemClock } from "./base/clock.ts";
 import type { TypedEvent } from "./base/event.ts";
 import { type Logger, silentLogger } from "./base/logger.ts";
 import { type Random, systemRandom } from "./base/random.ts";
 import { Resources } from "./base/resources.ts";
 import { staticFlags } from "./flags/static-flags.ts";
+import { FleetMember } from "./guard/fleet/fleet-member.ts";
+import { describeInstance } from "./guard/fleet/instance-description.ts";
+import { type Latches, LatchKeeper, readLatches } from "./guard/fleet/latch-keeper.ts";
+import { Rollbacks } from "./guard/fleet/rollbacks.ts";
+import type { OperationTotals } from "./guard/fleet/running-totals.ts";
 import { type Breach, Guard } from "./guard/guard.ts";
 import type { WindowSnapshot } from "./guard/outcome-counts.ts";
 import { type PolicyInput, parsePolicy } from "./guard/policy.ts";
-import { type RollbackReport, rearm, rollBack } from "./guard/rollback.ts";
+import type { RollbackReport } from "./guard/rollback.ts";
 import type { Verdict } from "./guard/verdict.ts";
-import { MetricsRecorder } from "./metrics/recorder.ts";
+import { ProcessReadings } from "./metrics/process-readings.ts";
+import {
+  type MetricsDoor,
+  MetricsRecorder,
+  type MetricsRecorderOptions,
+} from "./metrics/recorder.ts";
 import { type AdmissionLimits, pathBudgets } from "./migration/admission/path-budgets.ts";
 import { runInScope } from "./migration/call.ts";
 import type { Decision, DecisionInput } from "./migration/decision.ts";
 import { Facade } from "./migration/facade.ts";
 import type { FlagSource } from "./migration/flags.ts";
+import type { Fleet } from "./migration/fleet.ts";
 import { type Actor, type Journal, MemoryJournal } from "./migration/journal.ts";
-import { type LatchRecord, type LatchStore, MemoryLatchStore } from "./migration/latch.ts";
+import { type LatchStore, MemoryLatchStore } from "./migration/latch.ts";
 import type { Observation } from "./migration/observation.ts";
 import type {
   AnyOperation,
@@ -78,11 +88,15 @@ export interface ChangeoverOptions {
   readonly guard?: PolicyInput;
   readonly journal?: Journal;
   readonly latchStore?: LatchStore;
+  /** The other instances of a fleet; closed by whoever opened it. Default: this process is the only one. */
+  readonly fleet?: Fleet;
   readonly shadow?: Partial<ShadowBudget>;
   readonly noise?: Partial<NoiseLimits>;
   /** Where the last 100 shapes of difference are kept over restarts. Default: in memory only. */
   readonly mismatchStore?: CaseStore;
   readonly limits?: AdmissionLimits;
+  /** How many operations have series of their own, and whether buckets keep a request id. */
+  readonly metrics?: Pick<MetricsRecorderOptions, "operationsMax" | "exemplars">;
   readonly logger?: Logger;
   readonly clock?: Clock;
   readonly random?: Random;
@@ -92,6 +106,7 @@ export interface ChangeoverOptions {
 export interface Change {
   readonly by: Actor;
   readonly reason: string;
+  readonly evidence?: Readonly<Record<string, unknown>>;
 }
 
 /** One migration's worth of routing, shadow, guard and metrics in this process. */
@@ -103,7 +118,8 @@ export interface Changeover {
   migrate<I, O>(definition: OperationDeclaration<I, O>): MigratedFunction<I, O>;
   /** One routing key, and one path per migration, for every call made inside `fn`. */
   scope<T>(key: string, fn: () => T): T;
-  readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  /** Everything for a scraper, and doors for parts that bring metrics of their own. */
+  readonly metrics: MetricsDoor;
   readonly flags: FlagSource;
   readonly journal: Journal;
   readonly operations: readonly AnyOperation[];
@@ -113,6 +129,10 @@ export interface Changeover {
   /** Every rule's verdict on one operation, the overall one first. */
   verdicts(operation: string): readonly Verdict[];
   windows(operation: string): WindowSnapshot;
+  /** What the guard counted of an operation since the start; it only grows. */
+  totals(operation: string): OperationTotals;
+  /** Begins a new evidence period: what is healthy is judged by calls from now on. */
+  beginPeriod(operation: string): void;
   /** In which ways the two paths differed, the newest sighting first; each way once, with a counter. */
   mismatches(): readonly MismatchCase[];
   /** What can be done with them: show, replay, export as a test. */
@@ -122,7 +142,7 @@ export interface Changeover {
   readonly shadowsInFlight: number;
   readonly memory: { readonly usedBytes: number; readonly limitBytes: number | null };
   explain(operation: string, key: string): { decision: Decision; input: DecisionInput };
-  /** Brings every caller of an operation back to legacy, here and through the flags. Never throws. */
+  /** Brings every caller of an operation back to legacy, on every instance and in the flags. Never throws. */
   rollBack(operation: string, change: Change): Promise<RollbackReport>;
   /** Clears the latch only: the percentage stays 0 until a person sets it. */
   rearm(operation: string, change: Change): Promise<RollbackReport>;
@@ -132,7 +152,8 @@ export interface Changeover {
 /**
  * Starts a changeover: reads the latches and the flags first, so that nothing runs on the candidate that
  * was rolled back before. Latches that cannot be read count as tripped: everything runs on legacy, and
- * the reason is in the log and in the status. Rejects with `FLAGS_…` or `GUARD_INVALID_POLICY` for what
+ * the reason is in the log and in the status. A fleet that cannot be read is waited for on legacy, five
+ * seconds at most. Rejects with `FLAGS_…` or `GUARD_INVALID_POLICY` for what
  * waiting cannot mend.
  */
 export async function createChangeover(options: ChangeoverOptions = {}): Promise<Changeover> {
@@ -140,19 +161,9 @@ export async function createChangeover(options: ChangeoverOptions = {}): Promise
   const latchStore = options.latchStore ?? new MemoryLatchStore();
   const logger = options.logger ?? silentLogger;
   const [latches] = await Promise.all([readLatches(latchStore, logger), flags.ready()]);
-  return new RunningChangeover({ ...options, flags, latchStore }, latches).recall();
-}
-
-/** What the store remembers, or why nothing is known. */
-type Latches = readonly LatchRecord[] | { readonly unreadable: string };
-
-async function readLatches(store: LatchStore, logger: Logger): Promise<Latches> {
-  try {
-    return await store.load();
-  } catch (error) {
-    logger.error({ err: error }, "Latches cannot be read; every operation starts latched");
-    return { unreadable: toError(error).message };
-  }
+  const changeover = new RunningChangeover({ ...options, flags, latchStore }, latches);
+  await changeover.recall();
+  return changeover;
 }
 
 type Assembled = ChangeoverOptions & Required<Pick<ChangeoverOptions, "flags" | "latchStore">>;
@@ -162,8 +173,6 @@ class RunningChangeover implements Changeover {
   readonly journal: Journal;
   readonly metrics: Changeover["metrics"];
   readonly #clock: Clock;
-  readonly #logger: Logger;
-  readonly #latchStore: Assembled["latchStore"];
   readonly #facade: Facade;
   readonly #guard: Guard;
   readonly #shadow: Shadow;
@@ -172,15 +181,15 @@ class RunningChangeover implements Changeover {
   readonly #sweep: RehearsalSweep;
   readonly #recorder: MetricsRecorder;
   readonly #resources: Resources;
-  readonly #rollbacks = new Map<string, Promise<RollbackReport>>();
+  readonly #rollbacks: Rollbacks;
+  readonly #latches: LatchKeeper;
+  readonly #member: FleetMember | null;
 
   constructor(options: Assembled, latches: Latches) {
     const { clock = systemClock, logger = silentLogger, random = systemRandom } = options;
     this.#clock = clock;
-    this.#logger = logger;
     this.flags = options.flags;
     this.journal = options.journal ?? new MemoryJournal();
-    this.#latchStore = options.latchStore;
     const policy = parsePolicy(options.guard ?? {});
     const budgets = pathBudgets(options.limits ?? {}, clock);
     const known = "unreadable" in latches ? [] : latches;
@@ -200,17 +209,29 @@ class RunningChangeover implements Changeover {
     this.#mismatches = new MismatchLog(store && { keeping: { store, clock, report } });
     this.cases = new MismatchCases(this.#mismatches, (name) => this.#facade.operation(name), clock);
     this.#sweep = new RehearsalSweep({ clock, report });
-    this.#recorder = new MetricsRecorder({ version });
-    const recorder = this.#recorder;
-    this.metrics = { contentType: recorder.contentType, text: () => recorder.text() };
-    this.#connect("unreadable" in latches ? latches.unreadable : null);
-    this.#latchStore.start();
+    this.#recorder = new MetricsRecorder({ ...options.metrics, version });
+    this.metrics = this.#recorder;
+    const readings = new ProcessReadings();
+    this.#recorder.readFrom({ admission: () => budgets, process: () => readings.view() });
+    const { latchStore, fleet = null } = options;
+    const operations = (): readonly AnyOperation[] => this.operations;
+    const unreadable = "unreadable" in latches ? latches.unreadable : null;
+    const common = { operations, clock, logger, report };
+    this.#latches = new LatchKeeper({ ...common, store: latchStore, unreadable });
+    const { control } = this.flags;
+    this.#rollbacks = new Rollbacks(
+      () => ({ control, fleet, journal: this.journal, clock, logger }),
+      (rollback) => this.#recorder.rollback(rollback),
+    );
+    this.#member = fleet && this.#join(fleet, common);
+    this.#connect();
+    this.#latches.start();
     this.#resources = new Resources(clock);
     this.#resources.add("flags", () => this.flags.close());
-    this.#resources.add("latches", () => this.#latchStore.close());
-    this.#resources.add("rollbacks", async () => {
-      await Promise.all(this.#rollbacks.values());
-    });
+    this.#resources.add("latches", () => latchStore.close());
+    this.#resources.add("rollbacks", () => this.#rollbacks.settled());
+    this.#resources.add("fleet", () => this.#member?.close());
+    this.#resources.add("readings", () => readings.close());
     this.#resources.add("guard", () => this.#guard.close());
     this.#resources.add("mismatches", () => this.#mismatches.close());
     this.#resources.add("sweep", () => this.#sweep.close());
@@ -263,51 +284,79 @@ class RunningChangeover implements Changeover {
     return this.#shadow.noise.fields(operation);
   }
 
-  /** Reads what was kept of earlier mismatches; never rejects. */
-  async recall(): Promise<this> {
-    await this.#mismatches.load();
-    return this;
+  totals(operation: string): OperationTotals {
+    return this.#guard.totals(operation);
+  }
+
+  beginPeriod(operation: string): void {
+    this.#guard.beginPeriod(operation);
+  }
+
+  /** Reads what was kept of earlier mismatches, and the fleet's latches; never rejects. */
+  async recall(): Promise<void> {
+    await Promise.all([this.#mismatches.load(), this.#member?.start()]);
   }
 
   explain(operation: string, key: string): { decision: Decision; input: DecisionInput } {
     return this.#facade.explain(operation, key);
   }
 
-  rollBack(operation: string, { by, reason }: Change): Promise<RollbackReport> {
-    return this.#rollBack(this.#facade.operation(operation), by, reason, {});
+  rollBack(operation: string, change: Change): Promise<RollbackReport> {
+    return this.#rollbacks.rollBack({ ...change, operation: this.#facade.operation(operation) });
   }
 
   rearm(operation: string, { by, reason }: Change): Promise<RollbackReport> {
-    const request = { operation: this.#facade.operation(operation), by: by.name, reason };
-    return rearm(request, this.#ports());
+    return this.#rollbacks.rearm(this.#facade.operation(operation), by.name, reason);
   }
 
   async close(): Promise<void> {
     await this.#resources.close();
   }
 
-  #ports(): Parameters<typeof rollBack>[1] {
-    const { control } = this.flags;
-    return { control, journal: this.journal, clock: this.#clock, logger: this.#logger };
+  #join(
+    fleet: Fleet,
+    common: Pick<ConstructorParameters<typeof FleetMember>[0], "operations" | "clock" | "logger">,
+  ): FleetMember {
+    const startedAt = new Date(this.#clock.now()).toISOString();
+    return new FleetMember({
+      ...common,
+      fleet,
+      beginPeriod: (operation) => this.#guard.beginPeriod(operation),
+      describe: () =>
+        describeInstance({ changeover: this, guard: this.#guard, startedAt, version }),
+      quorumMet: (operation, { live, latched, needed }) => {
+        const by: Actor = { type: "rule", name: "quorum" };
+        const reason = `${latched} of ${live} live instances latched it; ${needed} speak for all.`;
+        void this.#rollbacks.rollBack({
+          operation,
+          by,
+          reason,
+          evidence: { live, latched, needed },
+        });
+      },
+    });
   }
 
   /** Who reads whose events; nothing on the right can touch a call except through latch and flags. */
-  #connect(unreadable: string | null): void {
+  #connect(): void {
     const facade = this.#facade;
     const guard = this.#guard;
     const shadow = this.#shadow;
     const recorder = this.#recorder;
     recorder.readFrom({
       flags: this.flags,
-      memory: () => ({ usedBytes: this.memory.usedBytes, limitBytes: this.memory.limitBytes ?? 0 }),
+      memory: () => guard.memoryReading,
+      backPressure: () => guard.backPressure,
+      verdicts: (operation) => guard.verdicts(operation),
+      shadowsInFlight: () => shadow.inFlight,
       internalErrors: () => facade.internalErrors,
     });
     facade.operationAdded.subscribe((operation) => {
       recorder.addOperation(operation);
       guard.watch(operation);
       this.#sweep.add(operation);
-      if (unreadable !== null) operation.latch.restore(this.#unknownLatch(operation, unreadable));
-      operation.latch.changed.subscribe((record) => void this.#keep(record));
+      this.#latches.add(operation);
+      this.#member?.add(operation);
     });
     // The guard first: a breach latches before anything else is done with the call.
     facade.observations.subscribe((observation) => guard.observe(observation));
@@ -329,71 +378,11 @@ class RunningChangeover implements Changeover {
         key: result.key,
       });
     });
-    guard.verdictChanged.subscribe(({ after }) => {
-      const { operation, rule, kind, observed, limit } = after;
-      recorder.verdict({
-        operation,
-        rule,
-        verdict: kind,
-        observed: observed ?? Number.NaN,
-        limit: limit ?? Number.NaN,
-      });
-    });
+    guard.verdictChanged.subscribe(({ after }) => recorder.verdict(after));
     guard.breached.subscribe(({ operation, verdict, evidence }) => {
       const by: Actor = { type: "rule", name: verdict.rule };
-      void this.#rollBack(operation, by, verdict.sentence, evidence);
+      const reason = verdict.sentence;
+      void this.#rollbacks.rollBack({ operation, by, reason, evidence, scope: "instance" });
     });
-    this.#latchStore.changes?.subscribe((record) => this.#takeOver(record));
-  }
-
-  /** Stands for a latch that may or may not be tripped; kept in memory only. */
-  #unknownLatch(operation: AnyOperation, reason: string): LatchRecord {
-    const at = new Date(this.#clock.now()).toISOString();
-    const by: Actor = { type: "system", name: "latch-store" };
-    return { operation: operation.name, tripped: true, epoch: 0, at, by, reason, evidence: {} };
-  }
-
-  /** One rollback of an operation at a time; whoever asks meanwhile gets the same report. */
-  #rollBack(
-    operation: AnyOperation,
-    by: Actor,
-    reason: string,
-    evidence: Readonly<Record<string, unknown>>,
-  ): Promise<RollbackReport> {
-    const running = this.#rollbacks.get(operation.name);
-    if (running !== undefined) return running;
-    const rollback = rollBack({ operation, by, reason, evidence }, this.#ports())
-      .then((report) => {
-        const rule = by.type === "rule" ? by.name : "manual";
-        this.#recorder.rollback({ operation: operation.name, rule, result: report.result });
-        return report;
-      })
-      .finally(() => this.#rollbacks.delete(operation.name));
-    this.#rollbacks.set(operation.name, rollback);
-    return rollback;
-  }
-
-  /** Another process tripped or re-armed the same operation. */
-  #takeOver(record: LatchRecord): void {
-    const operation = this.#facade.operations.find((each) => each.name === record.operation);
-    if (operation === undefined) return;
-    operation.latch.restore(record);
-    this.#logger.warn(
-      { operation: record.operation, tripped: record.tripped, epoch: record.epoch },
-      "Another process changed a latch",
-    );
-  }
-
-  /** Tries until the record would survive a crash, for about half a minute. */
-  async #keep(record: LatchRecord): Promise<void> {
-    for (let attempt = 1; attempt <= 6; attempt += 1) {
-      try {
-        await this.#latchStore.save(record);
-        return;
-      } catch (error) {
-        this.#facade.report("latch-store", error);
-        await sleep(this.#clock, 250 * 2 ** attempt);
-      }
-    }
   }
 }

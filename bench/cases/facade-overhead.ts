@@ -32,7 +32,7 @@ async function distributions(context: CaseContext): Promise<CaseDistribution[]> 
   const found: CallDistribution[] = [];
   for (const variant of [null, ...facadeVariants]) {
     context.progress(`${variant?.name ?? "direct"}: single calls`);
-    const timeMs = context.quick ? 100 : 500;
+    const timeMs = { quick: 100, default: 300, full: 500 }[context.tier];
     const job: OverheadJob = { kind: "distribution", variant, timeMs };
     found.push(...(await context.runChild<CallDistribution[]>({ program: PROGRAM, input: job })));
   }
@@ -40,8 +40,8 @@ async function distributions(context: CaseContext): Promise<CaseDistribution[]> 
 }
 
 async function time(variant: FacadeVariant, context: CaseContext): Promise<Comparison> {
-  const launches = context.quick ? 2 : 7;
-  const pairs = context.quick ? 20 : 60;
+  const launches = { quick: 2, default: 3, full: 7 }[context.tier];
+  const pairs = { quick: 20, default: 40, full: 60 }[context.tier];
   const results = await launch(variant, context, { kind: "time", launches, pairs, nodeFlags: [] });
   const subject = {
     case: NAME,
@@ -56,7 +56,7 @@ async function time(variant: FacadeVariant, context: CaseContext): Promise<Compa
 }
 
 async function bytes(variant: FacadeVariant, context: CaseContext): Promise<Comparison> {
-  const launches = context.quick ? 1 : 3;
+  const launches = { quick: 1, default: 2, full: 3 }[context.tier];
   const results = await launch(variant, context, {
     kind: "bytes",
     launches,

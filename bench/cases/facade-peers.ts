@@ -7,11 +7,9 @@ import {
 } from "../../src/harness/measurement.ts";
 import type { PairValues, Series } from "../../src/harness/pairs.ts";
 import { addedTo, pairsOf } from "../../src/harness/rounds.ts";
-import { bootstrapInterval, medianOfGroups } from "../../src/harness/statistics.ts";
-import { judgeTarget, type TargetResult } from "../../src/harness/target.ts";
-import type { BenchmarkCase, CaseContext, CaseResult } from "../case.ts";
+import type { BenchmarkCase, CaseContext, CaseResult, Tier } from "../case.ts";
 import type { PeersJob } from "../children/facade-peers.ts";
-import { type PeerName, peerNames, type SubjectName, writeFlags } from "./peer-subject.ts";
+import { peerNames, type SubjectName, writeFlags } from "./peer-subject.ts";
 
 const NAME = "facade-peers";
 const PROGRAM = new URL("../children/facade-peers.ts", import.meta.url);
@@ -19,18 +17,6 @@ const PROGRAM = new URL("../children/facade-peers.ts", import.meta.url);
 const HEAP_FLAGS = ["--expose-gc", "--min-semi-space-size=256", "--max-semi-space-size=256"];
 /** What is added below this, in ns, is not told apart: a tenth of what the cheapest peer adds. */
 const RESOLUTION_NS = 20;
-
-/** Time added to a direct call, ours divided by a peer's, must be at most this. */
-const addedTargets: Partial<Record<PeerName, number>> = {
-  "opossum, defaults": 1,
-  "tzientist, both paths": 0.7,
-  "LaunchDarkly, off": 0.2,
-  "LaunchDarkly, live": 0.2,
-};
-/** Bytes that a call through the facade may allocate in all, the call itself included. */
-const BYTES_TARGET = 1500;
-/** A failing call, divided by a good one plus what the error costs a direct call. */
-const FAILING_TARGET = 1;
 
 const timed = {
   case: NAME,
@@ -56,7 +42,6 @@ export const facadePeers: BenchmarkCase = {
     return {
       comparisons: parts.flatMap(({ comparisons }) => comparisons),
       distributions: [],
-      targets: parts.flatMap(({ targets = [] }) => targets),
     };
   },
 };
@@ -72,7 +57,6 @@ async function againstPeers(
   const own: Launch[] = [];
   const peers: Comparison[] = [];
   const ratios: Comparison[] = [];
-  const targets: TargetResult[] = [];
   for (const peer of peerNames) {
     const subjects = [direct, ours, peer] as const;
     const launches = await launch("time", subjects, flagsFolder, context);
@@ -85,17 +69,11 @@ async function againstPeers(
       random,
     );
     ratios.push(ratio);
-    const limit = addedTargets[peer];
-    if (limit === undefined || ours !== "changeover") continue;
-    const measure = `time added, ${ours} / ${peer}`;
-    targets.push(
-      judgeTarget({ case: NAME, measure, unit: "x", limit }, ratio.ratio, ratio.ratioCi95),
-    );
   }
   const total = against(direct, ours, own, random);
   // The peers against a direct call once: they know nothing of our keys.
   const shown = direct === "direct" ? [total, ...peers] : [total];
-  return { comparisons: [...shown, ...ratios], distributions: [], targets };
+  return { comparisons: [...shown, ...ratios], distributions: [] };
 }
 
 /** Is a failing call dearer than a good one and the error together? */
@@ -116,12 +94,9 @@ async function failing(flagsFolder: string, context: CaseContext): Promise<CaseR
     sums,
     random,
   );
-  const measure = "time of a failing call / a good call + the error's cost";
-  const target = { case: NAME, measure, unit: "x", limit: FAILING_TARGET };
   return {
     comparisons: [against("direct, failing", "changeover, failing", launches, random), comparison],
     distributions: [],
-    targets: [judgeTarget(target, comparison.ratio, comparison.ratioCi95)],
   };
 }
 
@@ -135,7 +110,6 @@ async function allocated(flagsFolder: string, context: CaseContext): Promise<Cas
     ...peerNames.map((peer) => ["direct", peer] as const),
   ];
   const comparisons: Comparison[] = [];
-  const targets: TargetResult[] = [];
   for (const pair of pairs) {
     const launches = await launch("bytes", pair, flagsFolder, context);
     const [base, contender] = pair;
@@ -150,17 +124,27 @@ async function allocated(flagsFolder: string, context: CaseContext): Promise<Cas
     };
     const values = launches.map((each) => pairsOf(seriesOf(each, base), seriesOf(each, contender)));
     comparisons.push(comparisonOf(subject, values, random));
-    if (contender !== "changeover") continue;
-    const groups = values.map((each) => each.contender.values);
-    const target = { case: NAME, measure: "allocated per call", unit: "B", limit: BYTES_TARGET };
-    targets.push(
-      judgeTarget(target, medianOfGroups(groups), bootstrapInterval(groups, { random })),
-    );
   }
-  return { comparisons, distributions: [], targets };
+  return { comparisons, distributions: [] };
 }
 
 type Launch = readonly Series[];
+
+/** Launches, and rounds in each. */
+const sizes: Readonly<
+  Record<PeersJob["kind"], Readonly<Record<Tier, { count: number; rounds: number }>>>
+> = {
+  time: {
+    quick: { count: 1, rounds: 8 },
+    default: { count: 3, rounds: 16 },
+    full: { count: 5, rounds: 24 },
+  },
+  bytes: {
+    quick: { count: 1, rounds: 3 },
+    default: { count: 2, rounds: 7 },
+    full: { count: 3, rounds: 9 },
+  },
+};
 
 async function launch(
   kind: PeersJob["kind"],
@@ -168,9 +152,8 @@ async function launch(
   flagsFolder: string,
   context: CaseContext,
 ): Promise<Launch[]> {
-  const { quick, seed } = context;
-  const count = quick ? 1 : kind === "bytes" ? 3 : 5;
-  const rounds = kind === "bytes" ? (quick ? 3 : 9) : quick ? 8 : 24;
+  const { tier, seed } = context;
+  const { count, rounds } = sizes[kind][tier];
   const launches: Launch[] = [];
   for (let index = 0; index < count; index += 1) {
     context.progress(`${subjects.join(", ")}: ${kind}, launch ${index + 1} of ${count}`);

@@ -6,6 +6,7 @@ import { PEAK_RESOLUTION_BYTES, type PeakGrowth } from "../../src/harness/memory
 import type { PairValues } from "../../src/harness/pairs.ts";
 import type { BenchmarkCase, CaseContext } from "../case.ts";
 import type { MemoryJob } from "../children/upload-memory.ts";
+import type { NetworkName } from "../network/profiles.ts";
 import { makeFile, makeUnique } from "./upload-file.ts";
 import type { ManagerName } from "./upload-subject.ts";
 
@@ -17,22 +18,32 @@ const WARMUP_BYTES = Math.round(FILE_BYTES / 64);
 /** A small heap is collected soon, so that garbage waiting for collection does not count as need. */
 const PINNED_FLAGS = ["--max-old-space-size=32", "--max-semi-space-size=1"];
 
+interface Weighing {
+  readonly measure: string;
+  readonly nodeFlags: readonly string[];
+  readonly network: NetworkName;
+}
+
+const weighings: readonly Weighing[] = [
+  { measure: "memory over idle", nodeFlags: [], network: "loopback" },
+  { measure: "memory over idle, small heap", nodeFlags: PINNED_FLAGS, network: "loopback" },
+  { measure: "memory over idle, on cloud", nodeFlags: [], network: "cloud" },
+];
+
 /** How much the process grows over idle for one upload. */
 export const uploadMemory: BenchmarkCase = {
   name: NAME,
   title: "one upload of 50 MB on both paths: peak memory over idle, in fresh processes",
+  needs: { memoryBytes: 500e6, diskBytes: 200e6 },
   run: async (context) => {
-    const comparisons = [
-      await growth("memory over idle", [], context),
-      await growth("memory over idle, small heap", PINNED_FLAGS, context),
-    ];
+    const comparisons: Comparison[] = [];
+    for (const weighing of weighings) comparisons.push(await growth(weighing, context));
     return { comparisons, distributions: [] };
   },
 };
 
 async function growth(
-  measure: string,
-  nodeFlags: readonly string[],
+  { measure, nodeFlags, network }: Weighing,
   context: CaseContext,
 ): Promise<Comparison> {
   const folder = await mkdtemp(join(context.folder, "files-"));
@@ -40,7 +51,7 @@ async function growth(
   const warmupPath = join(folder, "warm-up.bin");
   await makeFile(path, FILE_BYTES);
   await makeFile(warmupPath, WARMUP_BYTES);
-  const { supabase } = await context.sandbox();
+  const supabase = await context.sandbox(network);
   const sources = new Set<string>();
   const run = async (manager: ManagerName): Promise<number> => {
     await makeUnique(path);
@@ -69,7 +80,7 @@ async function launchPairs(
   context: CaseContext,
 ): Promise<PairValues> {
   const random: Random = seededRandom(context.seed);
-  const pairs = context.quick ? 2 : 7;
+  const pairs = { quick: 2, default: 3, full: 7 }[context.tier];
   const legacy: number[] = [];
   const streaming: number[] = [];
   const first: ("base" | "contender")[] = [];

@@ -17,6 +17,8 @@ export interface ShadowJob {
   readonly utilisation: number;
   /** Whether it should be as busy with or without shadows. */
   readonly calibrate: "with shadows" | "without shadows";
+  /** Share of the calls that are shadowed, in percent, while shadows are on. */
+  readonly percentage: number;
   readonly pairs: number;
   readonly blockMs: number;
   readonly seed: number;
@@ -57,7 +59,7 @@ const DRAIN_LIMIT_MS = 20_000;
 const SETTLE_SHARE = 0.1;
 
 serveJob<ShadowJob, ShadowLaunch>(async (job, { progress }) => {
-  const bench = new ShadowBench();
+  const bench = new ShadowBench(job.percentage);
   try {
     const random = seededRandom(job.seed);
     let perSecond = FIRST_RATE;
@@ -108,7 +110,10 @@ class ShadowBench {
   readonly #worker = new Worker(new URL("./shadow-arrivals.ts", import.meta.url));
   readonly #changeover: Promise<Changeover>;
 
-  constructor() {
+  readonly #percentage: number;
+
+  constructor(percentage: number) {
+    this.#percentage = percentage;
     // No cap for each minute: shadows have to be shed for want of room, not by a count.
     this.#changeover = createChangeover({ flags: this.#flags, shadow: { perMinuteMax: 1e9 } });
     this.#serve = this.#changeover.then((changeover) =>
@@ -126,17 +131,19 @@ class ShadowBench {
   async block(withShadows: boolean, order: ArrivalsOrder): Promise<ShadowBlock> {
     const changeover = await this.#changeover;
     const change = { by: "bench", reason: "measuring" };
-    await this.#flags.control?.setShadow(operation, withShadows ? 100 : 0, change);
+    await this.#flags.control?.setShadow(operation, withShadows ? this.#percentage : 0, change);
     const before = await shadowCounts(changeover);
     const busy = performance.eventLoopUtilization();
     const latenciesMs = await this.#callers(await this.#serve, order);
     const { utilization } = performance.eventLoopUtilization(busy);
     const answered = await shadowCounts(changeover);
+    const inFlight = changeover.shadowsInFlight;
+    // Of a part of the calls nobody knows beforehand how many were picked.
+    const isKnown = !withShadows || this.#percentage === 100;
     const picked = withShadows ? latenciesMs.length : 0;
-    const ended = answered.ended - before.ended;
-    const waitingAtEnd = picked - ended - changeover.shadowsInFlight;
-    const drainedMs = await drain(changeover, before.ended + picked);
+    const drainedMs = await drain(changeover, isKnown ? before.ended + picked : null);
     const after = await shadowCounts(changeover);
+    const waitingAtEnd = after.ended - answered.ended - inFlight;
     const counted = Float64Array.from(
       latenciesMs.slice(Math.floor(latenciesMs.length * SETTLE_SHARE)),
     ).sort();
@@ -231,11 +238,23 @@ function difference(
   return Object.fromEntries(grown.filter(([, count]) => count > 0));
 }
 
-/** Waits until as many shadows have ended as were picked, so that none runs into the next block. */
-async function drain(changeover: Changeover, ended: number): Promise<number> {
+/** How long nothing may have ended for a queue of unknown length to count as empty, in milliseconds. */
+const QUIET_MS = 100;
+
+/**
+ * Waits until as many shadows have ended as were picked (null: until none runs and none has ended for a
+ * while), so that none runs into the next block. Returns when the last one ended.
+ */
+async function drain(changeover: Changeover, ended: number | null): Promise<number> {
   const startedMs = systemClock.monotonicMs();
   const passedMs = (): number => systemClock.monotonicMs() - startedMs;
-  while ((await shadowCounts(changeover)).ended < ended) {
+  let seen = (await shadowCounts(changeover)).ended;
+  let seenMs = 0;
+  const isDone = (): boolean =>
+    ended === null
+      ? changeover.shadowsInFlight === 0 && passedMs() - seenMs > QUIET_MS
+      : seen >= ended;
+  while (!isDone()) {
     if (passedMs() > DRAIN_LIMIT_MS) {
       throw new CodedError(
         "BENCH_SHADOWS_STUCK",
@@ -243,6 +262,9 @@ async function drain(changeover: Changeover, ended: number): Promise<number> {
       );
     }
     await wait(5);
+    const now = (await shadowCounts(changeover)).ended;
+    if (now !== seen) seenMs = passedMs();
+    seen = now;
   }
-  return passedMs();
+  return ended === null ? seenMs : passedMs();
 }

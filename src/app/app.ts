@@ -3,13 +3,14 @@ import { join } from "node:path";
 import { type Clock, systemClock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { type CloseResult, Resources } from "../base/resources.ts";
-import { type Changeover, createChangeover } from "../changeover.ts";
+import { type Changeover, createChangeover, type PolicyInput } from "../changeover.ts";
 import { FileJournal } from "../disk/file-journal.ts";
 import { FileLatchStore } from "../disk/file-latch-store.ts";
 import { FileMismatchStore } from "../disk/mismatch-store.ts";
+import type { Catalog } from "../files/catalog/catalog.ts";
 import { ContentLock } from "../files/content-lock.ts";
 import type { FileManager } from "../files/file-manager.ts";
-import { createFileService, type FileService } from "../files/file-service.ts";
+import { createFileService, type FileService, type MigratedFiles } from "../files/file-service.ts";
 import { LegacyFileManager, openLegacyFileManager } from "../files/legacy/legacy-file-manager.ts";
 import { migrateFiles } from "../files/operations.ts";
 import { createProvider } from "../files/providers/create-provider.ts";
@@ -22,22 +23,33 @@ import {
 } from "../files/providers/profiles.ts";
 import type { Provider } from "../files/providers/provider.ts";
 import { createSteadyProvider } from "../files/providers/steady/create-steady-provider.ts";
+import { knownFilesIn } from "../files/providers/steady/known-files.ts";
 import type { SteadyProvider } from "../files/providers/steady/steady-provider.ts";
 import { openUploadRehearsal } from "../files/rehearsal/open-rehearsal.ts";
 import type { UploadRehearsal } from "../files/rehearsal/upload-rehearsal.ts";
+import { UploadCounts } from "../files/saga/upload-counts.ts";
+import { ProviderSelector } from "../files/selection/provider-selector.ts";
 import { Spool } from "../files/spool.ts";
 import {
+  openCatalog,
   openStreamingFileManager,
   StreamingFileManager,
 } from "../files/streaming/streaming-file-manager.ts";
 import { fileFlags } from "../flags/file-flags.ts";
+import type { MetricsDoor } from "../metrics/recorder.ts";
+import type { Path } from "../migration/call.ts";
 import { FaultSwitch } from "../rehearsal/faults.ts";
 import { defaultBudget } from "../shadow/budget.ts";
 import { type Backend, BackendProbe, noFileManager } from "./backend.ts";
 import type { Config } from "./config.ts";
 import type { Control } from "./control.ts";
+import { addFilesMetrics } from "./files-metrics.ts";
+import { History } from "./history.ts";
+import { NoticingJournal } from "./notices/noticing-journal.ts";
+import { Webhook } from "./notices/webhook.ts";
 import { Operator } from "./operator.ts";
 import { readGuardPolicy } from "./policy-file.ts";
+import { openRollout, type RolloutParts } from "./rollout/open-rollout.ts";
 import { readOperatorToken, readOwners } from "./secrets.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { takeSnapshot } from "./take-snapshot.ts";
@@ -61,7 +73,9 @@ export interface App {
   readonly operatorToken: string;
   /** Bearer key to owner, or null when there is one owner (`local`) and any key will do. */
   readonly owners: ReadonlyMap<string, string> | null;
-  readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  readonly metrics: Pick<MetricsDoor, "contentType" | "text" | "exposition">;
+  /** Rates and latencies of the last minutes. */
+  readonly history: Pick<History, "points">;
   snapshot(): Snapshot;
   readiness(): Readiness;
   /** Closes everything it opened, in reverse order, each within its time limit. Never rejects. */
@@ -69,7 +83,7 @@ export interface App {
 }
 
 /** What an app is made of beside its configuration. */
-export interface AppParts {
+export interface AppParts extends RolloutParts {
   readonly logger: Logger;
   readonly clock?: Clock;
   /** Null for commands that touch flags and latches only: file calls are then refused. */
@@ -78,7 +92,7 @@ export interface AppParts {
 
 /**
  * The composition root: the only file that knows every part. Opens them in order and connects them.
- * Rejects with `CONFIG_…`, `FLAGS_…` or `GUARD_INVALID_POLICY`, and then leaves nothing open.
+ * Rejects with `CONFIG_…`, `FLAGS_…`, `GUARD_INVALID_POLICY` or `ROLLOUT_INVALID_PLAN`, and then leaves nothing open.
  */
 export async function createApp(config: Config, parts: AppParts): Promise<App> {
   const resources = new Resources(parts.clock ?? systemClock);
@@ -97,10 +111,21 @@ async function assemble(config: Config, parts: AppParts, resources: Resources): 
   const operatorToken = await readOperatorToken(config.dataDir, config.operatorToken);
   const owners = await readOwners(config.keysFile);
   const spool = await openSpool(config, clock, resources);
-  const changeover = await openChangeover(config, parts);
+  const policy = await readGuardPolicy(config.guardPolicyFile);
+  const webhook = openWebhook(config, parts);
+  if (webhook !== null) resources.add("notices", () => webhook.close(), 2500);
+  const changeover = await openChangeover(config, parts, { policy, webhook });
   resources.add("changeover", () => changeover.close(), 2000);
   const faults = new FaultSwitch();
-  const { profiles, legacy, candidate, steady, rehearsal } = openManagers(config, parts, resources);
+  const managers = openManagers(config, parts, resources);
+  const { legacy, candidate, steady, rehearsal } = managers;
+  addFilesMetrics(changeover.metrics, {
+    providers: steady,
+    spool,
+    spoolLimitBytes: config.spoolBytes,
+    uploads: managers.uploads,
+    candidate: managers.streaming,
+  });
   const { candidateDeadlineMs: deadlineMs } = config;
   const files = migrateFiles({
     migrate: (definition) =>
@@ -111,6 +136,20 @@ async function assemble(config: Config, parts: AppParts, resources: Resources): 
     candidate,
     rehearsal,
   });
+  const { operations, metrics } = changeover;
+  const history = new History({
+    operations: () => operations,
+    totals: (name) => metrics.totals(name),
+    clock,
+  });
+  resources.add("history", () => history.close());
+  const common = { config, changeover, policy, clock, logger };
+  const rollout = await openRollout({ ...parts, ...common, mayLead: backend !== null });
+  // A step under way may wait for the flag system and for the store.
+  resources.add("rollout", () => rollout.close(), 5000);
+  // A process for one command looks once, so that its snapshot tells how things stand.
+  if (backend === null) await rollout.tick();
+  else rollout.start();
   const probe = backend === null ? null : new BackendProbe(backend, logger);
   await probe?.start(clock);
   if (probe !== null) resources.add("probe", () => probe.close(), 500);
@@ -120,14 +159,36 @@ async function assemble(config: Config, parts: AppParts, resources: Resources): 
     spool,
     operatorToken,
     owners,
-    files: createFileService({ files, profiles, maxFileBytes: config.maxFileBytes }),
-    control: new Operator({ changeover, faults, clock }),
+    files: openFiles(config, parts, files, managers),
+    control: new Operator({ changeover, rollout, faults, clock }),
     metrics: changeover.metrics,
+    history,
     snapshot: () =>
-      takeSnapshot({ changeover, faults, spool, providers: steady, clock, startedMs, config }),
+      takeSnapshot({
+        changeover,
+        history,
+        rollout,
+        faults,
+        spool,
+        providers: steady,
+        clock,
+        startedMs,
+        config,
+        notices: webhook?.counts ?? null,
+      }),
     readiness: () => readinessOf(changeover, probe),
     close: () => resources.close(),
   };
+}
+
+function openFiles(
+  { maxFileBytes }: Config,
+  { logger, clock = systemClock }: AppParts,
+  files: MigratedFiles,
+  { profiles, steady }: Pick<Managers, "profiles" | "steady">,
+): FileService {
+  const selector = new ProviderSelector({ profiles, providers: steady, clock });
+  return createFileService({ files, profiles, maxFileBytes, selector, logger });
 }
 
 async function openSpool(config: Config, clock: Clock, resources: Resources): Promise<Spool> {
@@ -143,11 +204,21 @@ async function openSpool(config: Config, clock: Clock, resources: Resources): Pr
   return spool;
 }
 
-async function openChangeover(config: Config, parts: AppParts): Promise<Changeover> {
+function openWebhook(config: Config, { logger, clock = systemClock }: AppParts): Webhook | null {
+  const { webhookUrl: url, webhookSecret: secret, webhookFormat: format } = config;
+  return url === null ? null : new Webhook({ url, secret, format, logger, clock });
+}
+
+async function openChangeover(
+  config: Config,
+  parts: AppParts,
+  { policy, webhook }: { readonly policy: PolicyInput; readonly webhook: Webhook | null },
+): Promise<Changeover> {
   const { logger, clock = systemClock } = parts;
   const folder = config.dataDir;
   const report = (part: string, error: unknown): void =>
     logger.error({ part, err: error }, "A store of the data folder failed");
+  const journal = new FileJournal({ folder, clock });
   const { legacyMemoryBytes, candidateMemoryBytes, admissionWaitMs: waitMs } = config;
   return createChangeover({
     logger,
@@ -159,14 +230,16 @@ async function openChangeover(config: Config, parts: AppParts): Promise<Changeov
       clock,
       logger,
     }),
-    journal: new FileJournal({ folder, clock }),
+    journal:
+      webhook === null ? journal : new NoticingJournal(journal, (each) => webhook.send(each)),
     latchStore: new FileLatchStore({ folder, clock, report }),
     mismatchStore: new FileMismatchStore({ folder, clock, report }),
     // What is kept for a rehearsal takes room in the spool, which callers need more.
     shadow: {
       heldBytesMax: Math.min(defaultBudget.heldBytesMax, Math.floor(config.spoolBytes / 8)),
     },
-    guard: await readGuardPolicy(config.guardPolicyFile),
+    guard: policy,
+    ...(parts.fleet === undefined ? {} : { fleet: parts.fleet }),
     limits: {
       waitMs,
       ...(legacyMemoryBytes === null ? {} : { legacyBytes: legacyMemoryBytes }),
@@ -183,35 +256,42 @@ interface Managers {
   readonly steady: readonly SteadyProvider[];
   /** Null without a backend. */
   readonly rehearsal: UploadRehearsal | null;
+  readonly uploads: Readonly<Record<Path, UploadCounts>>;
+  readonly streaming: StreamingFileManager | null;
 }
 
 function openManagers(config: Config, parts: AppParts, resources: Resources): Managers {
   const { logger, backend, clock = systemClock } = parts;
+  const uploads = { legacy: new UploadCounts(), candidate: new UploadCounts() };
   if (backend === null) {
     const none = noFileManager();
-    const profiles = [noneProfile];
-    return { profiles, legacy: none, candidate: none, steady: [], rehearsal: null };
+    const nothing = { steady: [], rehearsal: null, streaming: null };
+    return { profiles: [noneProfile], legacy: none, candidate: none, ...nothing, uploads };
   }
   const { supabase } = backend;
   const lock = new ContentLock();
   const common = { supabase, lock, clock, logger };
-  const uploads = config.uploadConcurrency;
+  const concurrency = config.uploadConcurrency;
   const legacy = openLegacyFileManager({
     ...common,
+    counts: uploads.legacy,
     providers: bufferedProviders(backend, clock),
   });
   resources.add("legacy", () => legacy.close());
   const profiles = profilesOf(backend);
-  const steady = steadyProviders(config, parts, profiles);
+  const catalog = openCatalog(supabase, { clock });
+  const steady = steadyProviders(config, parts, profiles, catalog);
   const candidate = openStreamingFileManager({
     ...common,
-    uploads,
+    catalog,
+    counts: uploads.candidate,
+    uploads: concurrency,
     providers: steady,
-    storage: { writeConnections: uploads * 2 },
+    storage: { writeConnections: concurrency * 2 },
     resumable: {
       folder: join(config.dataDir, "partial-uploads"),
       fromBytes: config.resumableFromBytes,
-      connections: uploads,
+      connections: concurrency,
     },
   });
   resources.add("streaming", () => candidate.close());
@@ -223,7 +303,7 @@ function openManagers(config: Config, parts: AppParts, resources: Resources): Ma
     providers: (["kimi", "glm"] as const).filter((name) => backend[name] !== null),
   });
   resources.add("rehearsal", () => rehearsal.close(), 2000);
-  return { profiles, legacy, candidate, steady, rehearsal };
+  return { profiles, legacy, candidate, steady, rehearsal, uploads, streaming: candidate };
 }
 
 /** The legacy path calls providers as it always did: one attempt, no limits of ours. */
@@ -239,6 +319,7 @@ function steadyProviders(
   config: Config,
   { backend, logger, clock = systemClock }: AppParts,
   profiles: readonly ProviderProfile[],
+  catalog: Catalog,
 ): SteadyProvider[] {
   const { uploadConcurrency, providerRequestsPerSecond, providerBytesPerSecond } = config;
   const limits = {
@@ -254,6 +335,7 @@ function steadyProviders(
       name,
       profile,
       limits,
+      known: knownFilesIn(catalog, name),
       clock,
       logger,
       ...(providerBytesPerSecond === null ? {} : { bytesPerSecond: providerBytesPerSecond }),

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import * as v from "valibot";
 import { CodedError } from "../base/errors.ts";
+import type { NoticeFormat } from "./notices/notice.ts";
 
 const MiB = 1024 * 1024;
 const GiB = 1024 * MiB;
@@ -42,7 +43,24 @@ export interface Config {
   readonly glmUrl: string | null;
   readonly glmKey: string | null;
   readonly guardPolicyFile: string | null;
+  readonly rolloutPlanFile: string | null;
+  readonly prometheusUrl: string | null;
+  readonly unleashUrl: string | null;
+  readonly unleashToken: string | null;
+  readonly unleashAdminToken: string | null;
+  readonly unleashEnvironment: string;
+  readonly unleashProject: string;
+  readonly postgresUrl: string | null;
+  readonly instance: string | null;
+  /** Null: `sandbox` with the embedded backend, else `production`. */
+  readonly environment: Environment | null;
+  readonly webhookUrl: string | null;
+  readonly webhookSecret: string | null;
+  readonly webhookFormat: NoticeFormat;
 }
+
+/** What kind of place this process runs in: drills are held in the first two only, unless forced. */
+export type Environment = "sandbox" | "staging" | "production";
 
 const whole = (min: number, max: number): v.GenericSchema<string, number> =>
   v.pipe(
@@ -203,12 +221,104 @@ const rows: Readonly<Record<keyof Config, Row>> = {
     path,
     "JSON file with the guard's rules; the built-in policy when missing.",
   ),
+  rolloutPlanFile: row(
+    "CHANGEOVER_ROLLOUT_PLAN",
+    null,
+    path,
+    "JSON file with the rollout plan; `rollout.json` beside the flags when missing.",
+  ),
+  prometheusUrl: row(
+    "CHANGEOVER_PROMETHEUS_URL",
+    null,
+    url,
+    "Prometheus, as in http://127.0.0.1:9090, that the fleet's counts are read from; the instances' own reports when missing.",
+  ),
+  unleashUrl: row(
+    "CHANGEOVER_UNLEASH_URL",
+    null,
+    url,
+    "Unleash server, as in https://unleash.example.com; the embedded one, or flag files, when missing.",
+  ),
+  unleashToken: row(
+    "CHANGEOVER_UNLEASH_TOKEN",
+    null,
+    text,
+    "Its backend token for the environment: reads flags.",
+  ),
+  unleashAdminToken: row(
+    "CHANGEOVER_UNLEASH_ADMIN_TOKEN",
+    null,
+    text,
+    "A personal access token of an Editor: rolls back, sets percentages, pushes flag files; flags can only be read when missing.",
+  ),
+  unleashEnvironment: row(
+    "CHANGEOVER_UNLEASH_ENVIRONMENT",
+    "development",
+    text,
+    "Environment of Unleash that flags are written in.",
+  ),
+  unleashProject: row(
+    "CHANGEOVER_UNLEASH_PROJECT",
+    "default",
+    text,
+    "Project of Unleash that the flags are in.",
+  ),
+  postgresUrl: row(
+    "CHANGEOVER_POSTGRES_URL",
+    null,
+    v.pipe(
+      text,
+      v.check(
+        (value) => URL.canParse(value) && /^postgres(ql)?:/.test(value),
+        "use an address like postgres://user:password@host:5432/database",
+      ),
+    ),
+    "The Postgres that all instances of a fleet share, by a direct connection or a pooler in session mode; when missing there is one process, and files in the data folder.",
+  ),
+  instance: row(
+    "CHANGEOVER_INSTANCE",
+    null,
+    v.pipe(
+      v.string(),
+      v.regex(/^[\x21-\x7e]{1,80}$/, "use 1 to 80 printable ASCII characters without spaces"),
+    ),
+    "Name of this instance, unique in the fleet; made from host name, process id and four random letters when missing.",
+  ),
+  environment: row(
+    "CHANGEOVER_ENVIRONMENT",
+    null,
+    v.picklist(["sandbox", "staging", "production"], "use sandbox, staging or production"),
+    "What kind of place this is; when missing, `sandbox` with the embedded backend and `production` with another. Drills refuse production.",
+  ),
+  webhookUrl: row(
+    "CHANGEOVER_WEBHOOK_URL",
+    null,
+    url,
+    "Address that is told of rollbacks, re-armings, changes of flags and stages; nobody is told when missing.",
+  ),
+  webhookSecret: row(
+    "CHANGEOVER_WEBHOOK_SECRET",
+    null,
+    v.pipe(v.string(), v.minLength(16, "use at least 16 characters")),
+    "Signs what is sent there with HMAC-SHA256; not signed when missing.",
+  ),
+  webhookFormat: row(
+    "CHANGEOVER_WEBHOOK_FORMAT",
+    "json",
+    v.picklist(["json", "slack"], "use json or slack"),
+    "Shape of what is sent there: our own JSON, or what Slack's incoming webhooks take.",
+  ),
 };
 
 /** Every setting with its meaning and default, for `--help`, the README and `doctor`. */
 export const settings: readonly Setting[] = Object.values(rows).map(
   ({ variable, meaning, fallback }) => ({ variable, meaning, fallback: fallback ?? "" }),
 );
+
+/** What was said, or what the backend tells. */
+export function environmentOf({ environment, supabaseUrl }: Config): Environment {
+  return environment ?? (supabaseUrl === null ? "sandbox" : "production");
+}
 
 /** The environment that is read when none is given; the only place that reads it. */
 export const processEnvironment = (): NodeJS.ProcessEnv => process.env;
@@ -225,7 +335,9 @@ export function readConfig(environment: NodeJS.ProcessEnv = processEnvironment()
     if (value === null) return [field, null];
     const parsed = v.safeParse(schema, value);
     if (parsed.success) return [field, parsed.output];
-    const shown = /KEY|TOKEN/.test(variable) ? "the value" : JSON.stringify(value.slice(0, 100));
+    const shown = /KEY|TOKEN|POSTGRES/.test(variable)
+      ? "the value"
+      : JSON.stringify(value.slice(0, 100));
     problems.push(`${variable}: ${shown} is not accepted: ${parsed.issues[0].message}`);
     return [field, null];
   };

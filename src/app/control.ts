@@ -4,6 +4,11 @@ import type { DecisionInput, DecisionReason } from "../migration/decision.ts";
 import type { FlagState } from "../migration/flags.ts";
 import type { JournalEntry, JournalQuery } from "../migration/journal.ts";
 import type { Fault } from "../rehearsal/faults.ts";
+import type { RolloutCommand } from "../rollout/commands.ts";
+import type { RolloutReport } from "../rollout/controller/commander.ts";
+import type { RolloutStatus } from "../rollout/status.ts";
+
+export type { Fault };
 
 /** One step of a rollback or of a re-arming, as it went. */
 export interface ControlStep {
@@ -69,6 +74,15 @@ export interface Control {
   rollBack(operation: string, change: ControlChange): Promise<ControlReport>;
   rollBackAll(change: ControlChange): Promise<readonly ControlReport[]>;
   rearm(operation: string, change: ControlChange): Promise<ControlReport>;
+  /** Every operation's rollout, or that of one. */
+  rollouts(operation?: string): readonly RolloutStatus[];
+  /** Tells a rollout something; with `dryRun` it only says what it would do. Rejects with `ROLLOUT_…`. */
+  commandRollout(
+    operation: string,
+    command: RolloutCommand,
+    change: ControlChange,
+    dryRun?: boolean,
+  ): Promise<RolloutReport>;
   setFault(path: Path, fault: Partial<Fault>): Fault;
   mismatches(): readonly MismatchEntry[];
   /** A mismatch with all that was kept of it; an id may be shortened. Throws `SHADOW_UNKNOWN_CASE`. */

@@ -11,6 +11,10 @@ import type { Path } from "../migration/call.ts";
 import type { FlagControl, FlagState } from "../migration/flags.ts";
 import type { JournalEntry, JournalQuery } from "../migration/journal.ts";
 import type { Fault, FaultSwitch } from "../rehearsal/faults.ts";
+import type { RolloutCommand } from "../rollout/commands.ts";
+import type { RolloutReport } from "../rollout/controller/commander.ts";
+import type { RolloutController } from "../rollout/controller/controller.ts";
+import type { RolloutStatus } from "../rollout/status.ts";
 import type {
   Control,
   ControlChange,
@@ -23,6 +27,8 @@ import type {
 export interface OperatorParts {
   readonly changeover: Changeover;
   readonly faults: FaultSwitch;
+  /** Left out: no rollout is led from here. */
+  readonly rollout?: Pick<RolloutController, "status" | "command">;
   readonly clock: Clock;
 }
 
@@ -67,6 +73,32 @@ export class Operator implements Control {
     const by = { type: "person", name: change.by } as const;
     const report = await this.#parts.changeover.rearm(name, { by, reason: change.reason });
     return this.#report(report);
+  }
+
+  rollouts(operation?: string): readonly RolloutStatus[] {
+    const { changeover, rollout } = this.#parts;
+    const names =
+      operation === undefined
+        ? changeover.operations.map(({ name }) => name)
+        : [this.#nameOf(operation)];
+    return rollout === undefined ? [] : names.map((name) => rollout.status(name));
+  }
+
+  async commandRollout(
+    operation: string,
+    command: RolloutCommand,
+    change: ControlChange,
+    dryRun = false,
+  ): Promise<RolloutReport> {
+    const { rollout } = this.#parts;
+    if (rollout !== undefined) {
+      return rollout.command(command, this.#nameOf(operation), change, dryRun);
+    }
+    throw new CodedError(
+      "ROLLOUT_NOT_LED",
+      "This process leads no rollouts. Send the command to one that was started with changeover start.",
+      { status: 409 },
+    );
   }
 
   setFault(path: Path, fault: Partial<Fault>): Fault {

@@ -1,9 +1,13 @@
 import type { ProviderStatus } from "../files/providers/steady/provider-status.ts";
 import type { Path } from "../migration/call.ts";
 import type { FlagFreshness, FlagProblem, FlagState } from "../migration/flags.ts";
+import type { InstanceStatus } from "../migration/fleet.ts";
 import type { LatchRecord } from "../migration/latch.ts";
 import type { Load } from "../migration/operation.ts";
 import type { Fault } from "../rehearsal/faults.ts";
+import type { RolloutStatus } from "../rollout/status.ts";
+import type { Environment } from "./config.ts";
+import type { PathTraffic } from "./history.ts";
 
 /** One rule of the guard as an operator reads it. */
 export interface SnapshotVerdict {
@@ -30,8 +34,12 @@ export interface SnapshotOperation {
   readonly latch: LatchRecord | null;
   readonly load: Readonly<Record<Path, Readonly<Load>>>;
   readonly windows: Readonly<Record<Path, SnapshotWindow>>;
+  /** Rates and latencies of the last minute. */
+  readonly traffic: Readonly<Record<Path, PathTraffic>>;
   readonly verdict: SnapshotVerdict;
   readonly rules: readonly SnapshotVerdict[];
+  /** Its rollout; null where none is led from here. */
+  readonly rollout: RolloutStatus | null;
 }
 
 /** The whole state in one plain object: what `status`, the control API and the console show. */
@@ -46,10 +54,22 @@ export interface Snapshot {
     readonly problems: readonly FlagProblem[];
   };
   readonly operations: readonly SnapshotOperation[];
+  /** Every instance of the fleet heard of in the last hour; empty without a fleet. */
+  readonly instances: readonly InstanceStatus[];
   readonly shadow: { readonly inFlight: number; readonly mismatches: number };
   /** The AI providers that are set up, as the streaming path sees them. */
   readonly providers: readonly ProviderStatus[];
   readonly spool: { readonly usedBytes: number; readonly limitBytes: number };
   readonly memory: { readonly usedBytes: number; readonly limitBytes: number | null };
   readonly faults: Readonly<Record<Path, Fault>>;
+  readonly environment: Environment;
+  /** What this process is bound by. */
+  readonly limits: {
+    /** The candidate's deadline in milliseconds; null: none. */
+    readonly candidateDeadlineMs: number | null;
+    /** The largest heap that JavaScript may have here, in bytes. */
+    readonly heapBytes: number;
+  };
+  /** Notices sent so far; null: nobody is to be told. */
+  readonly notices: { readonly delivered: number; readonly failed: number } | null;
 }

@@ -1,3 +1,4 @@
+import { getHeapStatistics } from "node:v8";
 import type { Clock } from "../base/clock.ts";
 import { type Changeover, changeoverVersion, type Verdict } from "../changeover.ts";
 import type { SteadyProvider } from "../files/providers/steady/steady-provider.ts";
@@ -5,18 +6,25 @@ import type { Spool } from "../files/spool.ts";
 import type { Path } from "../migration/call.ts";
 import type { AnyOperation } from "../migration/operation.ts";
 import type { FaultSwitch } from "../rehearsal/faults.ts";
-import type { Config } from "./config.ts";
+import type { RolloutController } from "../rollout/controller/controller.ts";
+import { type Config, environmentOf } from "./config.ts";
+import type { History } from "./history.ts";
 import type { Snapshot, SnapshotOperation, SnapshotVerdict, SnapshotWindow } from "./snapshot.ts";
 
 /** Where a snapshot is read from. */
 export interface SnapshotSources {
   readonly changeover: Changeover;
+  readonly history: History;
   readonly faults: FaultSwitch;
+  /** Left out: no rollout is led from here. */
+  readonly rollout?: Pick<RolloutController, "status" | "instances">;
   readonly spool: Spool;
   readonly providers: readonly SteadyProvider[];
   readonly clock: Clock;
   readonly startedMs: number;
   readonly config: Config;
+  /** Notices sent so far; null: nobody is to be told. */
+  readonly notices: Snapshot["notices"];
 }
 
 /** The state of the process right now, as one plain object. */
@@ -29,7 +37,8 @@ export function takeSnapshot(sources: SnapshotSources): Snapshot {
     pid: process.pid,
     startedAt: new Date(startedMs).toISOString(),
     flags: { kind: flags.kind, freshness: flags.freshness(), problems: flags.problems() },
-    operations: changeover.operations.map((operation) => operationOf(changeover, operation)),
+    operations: changeover.operations.map((operation) => operationOf(sources, operation)),
+    instances: sources.rollout?.instances ?? [],
     shadow: {
       inFlight: changeover.shadowsInFlight,
       mismatches: changeover.mismatches().reduce((sum, { count }) => sum + count, 0),
@@ -38,10 +47,19 @@ export function takeSnapshot(sources: SnapshotSources): Snapshot {
     spool: { usedBytes: spool.usedBytes, limitBytes: config.spoolBytes },
     memory: changeover.memory,
     faults: faults.current,
+    environment: environmentOf(config),
+    limits: {
+      candidateDeadlineMs: config.candidateDeadlineMs,
+      heapBytes: getHeapStatistics().heap_size_limit,
+    },
+    notices: sources.notices,
   };
 }
 
-function operationOf(changeover: Changeover, operation: AnyOperation): SnapshotOperation {
+function operationOf(
+  { changeover, history, rollout }: SnapshotSources,
+  operation: AnyOperation,
+): SnapshotOperation {
   const { name, definition, latch, load } = operation;
   const [overall, ...rules] = changeover.verdicts(name).map(verdictOf);
   if (overall === undefined) throw new Error(`The guard has no verdict on ${name}.`);
@@ -55,8 +73,10 @@ function operationOf(changeover: Changeover, operation: AnyOperation): SnapshotO
       legacy: windowOf(changeover, name, "legacy"),
       candidate: windowOf(changeover, name, "candidate"),
     },
+    traffic: history.lastMinute(name),
     verdict: overall,
     rules,
+    rollout: rollout?.status(name) ?? null,
   };
 }
 

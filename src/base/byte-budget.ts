@@ -43,6 +43,11 @@ export class ByteBudget {
     return this.#claimedBytes;
   }
 
+  /** Bytes that may be claimed at once. */
+  get limitBytes(): number {
+    return this.#options.limitBytes;
+  }
+
   /** Claims that are waiting for room. */
   get waiting(): number {
     return this.#queue.size;

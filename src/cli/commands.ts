@@ -1,57 +1,22 @@
 import { duplicateChoices } from "../files/file-manager.ts";
-import { type Command, positiveNumber, share, usage, wholeNumber } from "./context.ts";
-
-/** One option of a command. */
-export interface OptionRow {
-  /** As commander reads it: `-o, --output <file>`. */
-  readonly flags: string;
-  readonly meaning: string;
-  readonly fallback?: string | number;
-  readonly choices?: readonly string[];
-  /** Turns what was typed into what the command reads. Throws `CLI_USAGE`. */
-  readonly parse?: (text: string) => unknown;
-}
-
-/** One command as it is typed, explained and loaded. */
-export interface CommandRow {
-  /** One word, or two for a group: `flags set`. */
-  readonly name: string;
-  /** As commander reads them: `<operation> [percentage]`. */
-  readonly words?: string;
-  readonly meaning: string;
-  readonly options?: readonly OptionRow[];
-  /** Complete lines that can be typed. */
-  readonly examples: readonly string[];
-  /** Runs when its group is named alone. */
-  readonly byDefault?: boolean;
-  // biome-ignore lint/suspicious/noExplicitAny: every command has options of its own; its row declares them
-  readonly load: () => Promise<Command<any>>;
-}
+import { type CommandRow, dryRunOption, number, reasonOption, row, whole } from "./command-row.ts";
+import { evidenceRows } from "./commands/evidence/rows.ts";
+import { rolloutRows } from "./commands/rollout/rows.ts";
+import { momentMs, share } from "./context.ts";
+import { DEFAULT_FLAGS_FROM, flagsChoices } from "./process/fleet.ts";
 
 /** What the groups of two-word commands are about. */
 export const groups: Readonly<Record<string, string>> = {
   mismatches: "Look at, run again and export differences between the paths",
-  flags: "Show and set the shares of calls on the new path",
+  rollout: "Let the share of calls on the new path grow by itself, stage by stage",
+  flags:
+    "Show and set the shares of calls on the new path, and keep flag files and Unleash in step",
   sandbox: "Make the running product misbehave on purpose",
 };
 
-const row = (flags: string, meaning: string, more: Partial<OptionRow> = {}): OptionRow => ({
-  flags,
-  meaning,
-  ...more,
-});
-
-const whole = (what: string, min: number, max: number): Partial<OptionRow> => ({
-  parse: (text) => wholeNumber(what, text, min, max),
-});
-
-const number = (what: string): Partial<OptionRow> => ({
-  parse: (text) => positiveNumber(what, text),
-});
-
 const pathOption = row("--path <path>", "force a path", { choices: ["legacy", "candidate"] });
 const keyOption = row("--key <key>", "routing key: the same key stays on the same path");
-const reasonOption = row("--reason <text>", "why, for the journal");
+const percentagesOption = row("--percentages", "percentages and on or off too, which are live");
 const purposeOption = row("--purpose <purpose>", "what the file is for");
 
 /** Every command, in the order of `--help`. A command's code is only loaded when it runs. */
@@ -60,12 +25,17 @@ export const commands: readonly CommandRow[] = [
     name: "start",
     meaning: "Run the product: embedded backend, gateway, metrics",
     options: [
-      row("--flags <source>", "where flags come from: the files of CHANGEOVER_FLAGS_DIR", {
-        choices: ["file"],
-        fallback: "file",
-      }),
+      row(
+        "--flags <source>",
+        `where flags come from: an embedded Unleash, or the files of CHANGEOVER_FLAGS_DIR (default: ${DEFAULT_FLAGS_FROM})`,
+        { choices: flagsChoices },
+      ),
     ],
-    examples: ["changeover start", "CHANGEOVER_PORT=0 changeover start --data-dir /tmp/try"],
+    examples: [
+      "changeover start",
+      "changeover start --flags unleash",
+      "CHANGEOVER_PORT=0 changeover start --data-dir /tmp/try",
+    ],
     load: async () => (await import("./commands/start.ts")).start,
   },
   {
@@ -74,9 +44,10 @@ export const commands: readonly CommandRow[] = [
     meaning: "Store files; - reads standard input",
     options: [
       row("--name <name>", "name of the stored file (with - or one file)"),
-      row("--provider <provider>", "AI file API that gets a copy: kimi, glm or none", {
+      row("--provider <provider>", "AI file API that gets a copy: kimi, glm, none, or auto", {
         fallback: "none",
       }),
+      row("--question <text>", "what will be asked about the files, for --provider auto"),
       purposeOption,
       pathOption,
       keyOption,
@@ -154,12 +125,38 @@ export const commands: readonly CommandRow[] = [
       row("--no-providers", "leave AI providers alone, as where other programs share the account"),
     ],
     examples: ["changeover verify", "changeover verify --hash --json", "changeover verify --fix"],
-    load: async () => (await import("./commands/verify.ts")).verify,
+    load: async () => (await import("./commands/upkeep/verify.ts")).verify,
+  },
+  {
+    name: "backfill",
+    meaning: "Give objects that were in the bucket before a hash and a row; run again, it goes on",
+    options: [
+      row("--owner <owner>", "whose files they become", { fallback: "local" }),
+      row("--prefix <folder/>", "only objects in this folder of the bucket"),
+      purposeOption,
+      row("--dry-run", "only count what is without a row"),
+      row("--validate-only", "read and hash, and write nothing"),
+      row("--concurrency <number>", "objects at once", {
+        ...whole("--concurrency", 1, 64),
+        fallback: 4,
+      }),
+      row("--rate <number>", "objects in a second", { ...number("--rate") }),
+      row("--bwlimit <bytes>", "bytes in a second, all objects together", {
+        ...whole("--bwlimit", 1024, 999_999_999_999),
+      }),
+      row("--shard <part>", "one part of the objects, as in 1/3, for several machines at once"),
+    ],
+    examples: [
+      "changeover backfill --dry-run",
+      "changeover backfill --prefix user-files/ --owner ana --bwlimit 10000000",
+    ],
+    load: async () => (await import("./commands/upkeep/backfill.ts")).backfill,
   },
   {
     name: "status",
     meaning: "Show operations, flags, latches and verdicts",
-    examples: ["changeover status", "changeover status --json"],
+    options: [row("--watch", "again every second, until Ctrl-C; with --json one line each")],
+    examples: ["changeover status", "changeover status --watch", "changeover status --json"],
     load: async () => (await import("./commands/status.ts")).status,
   },
   {
@@ -180,6 +177,33 @@ export const commands: readonly CommandRow[] = [
     ],
     examples: ["changeover flags set upload 50", "changeover flags set download 0 --shadow 10"],
     load: async () => (await import("./commands/flags.ts")).setFlag,
+  },
+  {
+    name: "flags diff",
+    meaning: "Show in what the flag files and Unleash differ",
+    examples: ["changeover flags diff", "changeover flags diff --json"],
+    load: async () => (await import("./commands/flags/as-code.ts")).diffFlags,
+  },
+  {
+    name: "flags check",
+    meaning: "Fail when the flag files and Unleash differ, for CI",
+    options: [percentagesOption],
+    examples: ["changeover flags check"],
+    load: async () => (await import("./commands/flags/as-code.ts")).checkFlags,
+  },
+  {
+    name: "flags push",
+    meaning: "Make Unleash as the flag files say; new flags start at 0 %",
+    options: [percentagesOption, dryRunOption],
+    examples: ["changeover flags push --dry-run", "changeover flags push"],
+    load: async () => (await import("./commands/flags/as-code.ts")).pushFlags,
+  },
+  {
+    name: "flags pull",
+    meaning: "Make the flag files as Unleash has the flags",
+    options: [percentagesOption, dryRunOption],
+    examples: ["changeover flags pull --dry-run", "changeover flags pull --percentages"],
+    load: async () => (await import("./commands/flags/as-code.ts")).pullFlags,
   },
   {
     name: "mismatches ls",
@@ -226,6 +250,7 @@ export const commands: readonly CommandRow[] = [
     examples: ["changeover journal", "changeover journal --operation upload --limit 5"],
     load: async () => (await import("./commands/history.ts")).journal,
   },
+  ...evidenceRows,
   {
     name: "why",
     words: "<operation> <key>",
@@ -233,6 +258,7 @@ export const commands: readonly CommandRow[] = [
     examples: ["changeover why upload customer-7"],
     load: async () => (await import("./commands/history.ts")).why,
   },
+  ...rolloutRows,
   {
     name: "rollback",
     words: "[operation]",
@@ -260,6 +286,15 @@ export const commands: readonly CommandRow[] = [
       row("--latency <ms>", "milliseconds that every call is held back", {
         ...whole("--latency", 0, 60_000),
       }),
+      row("--unknown-error-rate <share>", "share of calls that throw what was never seen before", {
+        parse: (text) => share("--unknown-error-rate", text),
+      }),
+      row("--mismatch-rate <share>", "share of shadow runs that answer differently", {
+        parse: (text) => share("--mismatch-rate", text),
+      }),
+      row("--leak <bytes>", "bytes that every call takes and keeps", {
+        ...whole("--leak", 0, 268_435_456),
+      }),
       row("--off", "end the fault"),
     ],
     examples: [
@@ -269,42 +304,28 @@ export const commands: readonly CommandRow[] = [
     load: async () => (await import("./commands/sandbox.ts")).setFault,
   },
   {
-    name: "simulate",
-    meaning: "Play failures against the guard's policy, beside other kinds of judges",
+    name: "bench",
+    meaning: "Measure both paths of an operation of yours: time, memory, same results",
     options: [
-      row("--policy <file>", "policy to try (default: the built-in one)"),
-      row("--diff <file>", "another policy, compared with the first"),
-      row("--scenario <names...>", "which scenarios (default: all)"),
-      row("--events <file>", "recorded observations (NDJSON) instead of scenarios"),
-      row("--operation <name>", "which of the recorded operations"),
-      row("--onset <time>", "when the recorded candidate became worse, as in 2026-11-21T14:03:12Z"),
-      row("--share <percentage>", "calls on the candidate", { ...number("--share") }),
-      row("--calls-per-second <number>", "calls on both paths", {
-        ...number("--calls-per-second"),
-      }),
-      row("--days <number>", "days over which false trips are counted", { ...number("--days") }),
-      row("--runs <number>", "how often something goes wrong", { ...whole("--runs", 1, 10_000) }),
-      row("--seed <number>", "same seed, same numbers", { ...whole("--seed", 0, 4_294_967_295) }),
-      row("--legacy-error-rate <share>", "share of legacy's calls that fail", {
-        parse: (text) => share("--legacy-error-rate", text),
-      }),
+      row("--module <file>", "TypeScript or JavaScript that exports `operation`"),
+      row("--quick", "few samples: to see that it runs"),
+      row("--launches <number>", "fresh processes (default: 5)", whole("--launches", 1, 100)),
+      row("--pairs <number>", "pairs in each process (default: 40)", whole("--pairs", 3, 10_000)),
+      row("--seed <number>", "same seed, same order", whole("--seed", 0, 4_294_967_295)),
+      row("--out <folder>", "also write report.json, report.md and report.svg there"),
       row(
-        "--candidate-error-rate <share>",
-        "share of the candidate's that fail, in partial-failure",
+        "--max-ratio <number>",
+        "fail when the candidate certainly takes longer than so many times",
         {
-          parse: (text) => share("--candidate-error-rate", text),
+          ...number("--max-ratio"),
         },
       ),
-      row("--fallback", "legacy answers what the candidate failed, as for reads"),
-      row("--no-rivals", "play our policy only"),
-      row("--markdown", "print Markdown tables"),
-      row("--chart <file>", "write an SVG chart"),
     ],
     examples: [
-      "changeover simulate --scenario total-failure healthy --share 1",
-      "changeover simulate --policy guard.json --diff other.json --chart guard.svg",
+      "changeover bench --module ./resize.bench.ts",
+      "changeover bench --module ./resize.bench.ts --max-ratio 1.05 --out bench-results",
     ],
-    load: async () => (await import("./commands/evidence/simulate.ts")).simulate,
+    load: async () => (await import("./commands/evidence/bench.ts")).bench,
   },
   {
     name: "doctor",
@@ -313,11 +334,3 @@ export const commands: readonly CommandRow[] = [
     load: async () => (await import("./commands/doctor.ts")).doctor,
   },
 ];
-
-function momentMs(text: string): number {
-  const ms = Date.parse(text);
-  if (/^\d{4}-\d{2}-\d{2}/.test(text) && !Number.isNaN(ms)) return ms;
-  throw usage(
-    `${JSON.stringify(text.slice(0, 40))} is not accepted for --since. Use a time like 2026-11-21 or 2026-11-21T09:00:00Z.`,
-  );
-}

@@ -88,3 +88,12 @@ export function positiveNumber(what: string, text: string): number {
     `${JSON.stringify(text.slice(0, 40))} is not accepted for ${what}. Use a number above 0, such as 0.5.`,
   );
 }
+
+/** Reads a moment such as `2026-11-21T09:00:00Z`, as milliseconds since the Unix epoch; throws `CLI_USAGE`. */
+export function momentMs(text: string): number {
+  const ms = Date.parse(text);
+  if (/^\d{4}-\d{2}-\d{2}/.test(text) && !Number.isNaN(ms)) return ms;
+  throw usage(
+    `${JSON.stringify(text.slice(0, 40))} is not accepted for --since. Use a time like 2026-11-21 or 2026-11-21T09:00:00Z.`,
+  );
+}

@@ -51,6 +51,11 @@ export class Output {
     return this.#stderr.isTTY && !this.json ? this.#stderr : null;
   }
 
+  /** Standard output when an answer may be drawn over and over on it: a terminal. */
+  get terminal(): NodeJS.WriteStream | null {
+    return this.#stdout.isTTY ? this.#stdout : null;
+  }
+
   /** Standard output for the bytes of a file. */
   get bytes(): NodeJS.WriteStream {
     return this.#stdout;
@@ -75,6 +80,16 @@ export class Output {
   /** A line as it would be written on standard error; for whoever draws there. */
   painted(line: Line): string {
     return this.#paint(spansOf(line), this.#stderr);
+  }
+
+  /** A line as it would be written on standard output; for whoever draws there. */
+  paintedAnswer(line: Line): string {
+    return this.#paint(spansOf(line), this.#stdout);
+  }
+
+  /** One of many values on standard output, as one line of JSON. */
+  async jsonLine(value: unknown): Promise<void> {
+    await this.#write(this.#stdout, [visibleJson(value, 0)]);
   }
 
   /** A line on standard error that helps to understand what happens; none with `--json`. */

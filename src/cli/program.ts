@@ -1,6 +1,7 @@
 import { CommanderError, InvalidArgumentError, Option, Command as Parser } from "commander";
 import { isCodedError } from "../base/errors.ts";
-import { type CommandRow, commands, groups, type OptionRow } from "./commands.ts";
+import type { CommandRow, OptionRow } from "./command-row.ts";
+import { commands, groups } from "./commands.ts";
 import { type CommandInput, type GlobalOptions, usage } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
 

@@ -3,10 +3,11 @@ import { isIP } from "node:net";
 import { join } from "node:path";
 import type { App } from "../app/app.ts";
 import type { Backend } from "../app/backend.ts";
+import { configuredBackend } from "../app/configured-backend.ts";
 import { operatorTokenFile } from "../app/secrets.ts";
 import { CodedError } from "../base/errors.ts";
 import { silentLogger } from "../base/logger.ts";
-import { configuredBackend, openBackend } from "./backend.ts";
+import { openBackend } from "./backend.ts";
 import { type CommandContext, usage } from "./context.ts";
 import type { FileDoor } from "./doors/file-door.ts";
 import { gatewayFiles } from "./doors/gateway-files.ts";
@@ -59,6 +60,40 @@ export async function withOperator<T>(
   return using(localOperator(app, `directly on ${dataDir}; nothing is running`), use);
 }
 
+/** A running product with both its doors: for callers, and for operators. */
+export interface LiveProduct {
+  readonly operator: OperatorDoor;
+  /** Scheme, host and port of its gateway. */
+  readonly origin: string;
+  readonly operatorToken: string;
+  readonly apiKey: string | undefined;
+}
+
+/**
+ * Runs a command on a running product: that of `--gateway`, or the `changeover start` of the data folder.
+ * Throws `CLI_NOT_RUNNING`, `CLI_STARTING` and `CLI_NO_OPERATOR_TOKEN`.
+ */
+export async function withLiveProduct<T>(
+  context: CommandContext,
+  use: (product: LiveProduct) => Promise<T>,
+): Promise<T> {
+  const { gateway, apiKey } = context.globals;
+  const run = await liveRun(context);
+  const origin = gateway ?? run?.gateway ?? null;
+  if (origin === null) {
+    if (run !== null) throw starting(run);
+    throw new CodedError(
+      "CLI_NOT_RUNNING",
+      "Nothing is running. Start it first (changeover start), or name a gateway with --gateway.",
+      { status: 404 },
+    );
+  }
+  const remote = await openRemote(context, origin, run);
+  const operator = remoteOperator(remote, `through the running process at ${origin}`);
+  const operatorToken = remote.operatorToken();
+  return using(operator, () => use({ operator, origin, operatorToken, apiKey }));
+}
+
 /** The running `changeover start` of the data folder, or null; not asked for with `--gateway`. */
 async function liveRun(context: CommandContext): Promise<RunRecord | null> {
   return runningOn(context.config().dataDir);
@@ -101,11 +136,11 @@ async function withBackend<T>(
       ? `Nothing runs on ${config.dataDir}: starting the embedded backend for this command.`
       : "In this process, on the backend of SUPABASE_URL.",
   });
-  const { backend, sandbox } = await openBackend(config, { logger: silentLogger, clock });
+  const opened = await openBackend(config, { logger: silentLogger, clock, flags: "file" });
   try {
-    return await use(backend);
+    return await use(opened.backend);
   } finally {
-    await sandbox?.close();
+    await opened.close();
   }
 }
 

@@ -31,7 +31,17 @@ const mib = 1024 * 1024;
 const entrySchema = v.object({
   at: v.string(),
   operation: v.string(),
-  kind: v.picklist(["trip", "rollback", "rearm", "flag", "verdict", "fault", "start", "stop"]),
+  kind: v.picklist([
+    "trip",
+    "rollback",
+    "rearm",
+    "flag",
+    "rollout",
+    "verdict",
+    "fault",
+    "start",
+    "stop",
+  ]),
   actor: v.object({ type: v.picklist(["person", "rule", "system"]), name: v.string() }),
   from: v.nullable(v.string()),
   to: v.nullable(v.string()),

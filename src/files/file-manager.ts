@@ -6,6 +6,9 @@ export type ProviderName = "kimi" | "glm" | "none";
 
 export const providerNames: readonly ProviderName[] = ["kimi", "glm", "none"];
 
+/** Stands for a provider that is chosen by what is known of the file and of the providers. */
+export const autoProvider = "auto";
+
 /** What users see of one stored file. Several files may share one content; nobody can tell. */
 export interface StoredFile {
   /** UUID, lower case. */

@@ -1,3 +1,5 @@
+import { randomUUID } from "node:crypto";
+import type { LogFields, Logger } from "../base/logger.ts";
 import type { Answered, CallOptions } from "../migration/call.ts";
 import type { MigratedFunction } from "../migration/operation.ts";
 import { notFound, tooLarge, unknownProvider } from "./errors.ts";
@@ -11,14 +13,17 @@ import type {
   ListRequest,
   OnDuplicate,
   Progress,
+  ProviderName,
   StoredFile,
   UploadRequest,
 } from "./file-manager.ts";
-import { providerNames } from "./file-manager.ts";
+import { autoProvider, providerNames } from "./file-manager.ts";
 import { normalFileName } from "./file-name.ts";
 import { mimeTypeOf } from "./mime.ts";
 import type { ProviderProfile } from "./providers/profiles.ts";
 import { checkUpload } from "./providers/upload-check.ts";
+import type { ProviderSelector } from "./selection/provider-selector.ts";
+import type { SelectionReason } from "./selection/selection.ts";
 
 /** The five operations of the file system, each behind the facade. */
 export interface MigratedFiles {
@@ -35,8 +40,10 @@ export interface UploadInput {
   readonly name: string;
   /** Default: the provider's own default purpose. */
   readonly purpose?: string;
-  /** Default: `none`. */
+  /** `kimi`, `glm`, `none`, or `auto` to have one chosen. Default: `none`. */
   readonly provider?: string;
+  /** What will be asked about the file; only `auto` looks at it. */
+  readonly question?: string;
   /** Default: found from content and name. */
   readonly mimeType?: string;
   readonly metadata?: Readonly<Record<string, string>>;
@@ -53,13 +60,25 @@ export interface Answer<T> {
   readonly answered: Answered;
 }
 
+/** Which provider was chosen for an upload to `auto`, and why: one sentence for each step. */
+export interface ProviderChoice {
+  readonly provider: ProviderName;
+  readonly reasons: readonly string[];
+}
+
+/** The answer to an upload. */
+export interface UploadAnswer extends Answer<StoredFile> {
+  /** Null where the caller named the provider. */
+  readonly choice: ProviderChoice | null;
+}
+
 /**
  * The door of the file system, for the gateway and for the command line: checks names, purposes, types
  * and limits before any path sees the call, then sends it through the facade. Throws coded errors only;
  * an error carries `answered` facts under the same request id in the log.
  */
 export interface FileService {
-  upload(input: UploadInput, options?: CallOptions): Promise<Answer<StoredFile>>;
+  upload(input: UploadInput, options?: CallOptions): Promise<UploadAnswer>;
   download(request: DownloadRequest, options?: CallOptions): Promise<Answer<Download>>;
   info(request: FileRequest, options?: CallOptions): Promise<Answer<StoredFile>>;
   list(request: ListRequest, options?: CallOptions): Promise<Answer<FilePage>>;
@@ -73,6 +92,10 @@ export interface FileServiceOptions {
   readonly profiles: readonly ProviderProfile[];
   /** Largest file in bytes, whatever its provider would take. */
   readonly maxFileBytes: number;
+  /** Chooses for uploads to `auto`; without one they are refused. */
+  readonly selector?: Pick<ProviderSelector, "choose"> | null;
+  /** Told which provider was chosen, by rules and never by names; default: nobody is. */
+  readonly logger?: Pick<Logger, "info">;
 }
 
 // Ids are made by us as UUIDs; anything else cannot exist and is not worth a round trip.
@@ -83,8 +106,13 @@ export function createFileService(options: FileServiceOptions): FileService {
   const { files } = options;
   return {
     async upload(input, callOptions) {
-      const request = await checkedUpload(input, options);
-      return answer(callOptions, (call) => files.upload(request, call));
+      const {
+        input: settled,
+        choice,
+        call: told,
+      } = await withProvider(input, options, callOptions);
+      const request = await checkedUpload(settled, options);
+      return { ...(await answer(told, (call) => files.upload(request, call))), choice };
     },
     download: async (request, callOptions) => {
       checkId(request.id);
@@ -109,6 +137,70 @@ function checkId(id: string): void {
   if (!idPattern.test(id)) throw notFound(id.slice(0, 80));
 }
 
+interface SettledUpload {
+  readonly input: UploadInput;
+  readonly choice: ProviderChoice | null;
+  readonly call: CallOptions | undefined;
+}
+
+/**
+ * Chooses a provider where that was left to us: before the facade, so that both paths, a fallback and a
+ * shadow all go to the same one.
+ */
+async function withProvider(
+  input: UploadInput,
+  options: FileServiceOptions,
+  call: CallOptions | undefined,
+): Promise<SettledUpload> {
+  const { selector = null } = options;
+  if (input.provider !== autoProvider || selector === null) return { input, choice: null, call };
+  const { source, purpose, question } = input;
+  const name = normalFileName(input.name);
+  checkSize(name, source.sizeBytes, options.maxFileBytes);
+  const mimeType = input.mimeType ?? (await mimeTypeOf(source, name));
+  const requestId = call?.requestId ?? randomUUID();
+  const selected = await selector.choose(
+    {
+      name,
+      mimeType,
+      sizeBytes: source.sizeBytes,
+      ...(purpose === undefined ? {} : { purpose }),
+      ...(question === undefined ? {} : { question }),
+    },
+    call?.signal ?? new AbortController().signal,
+  );
+  const { choice: provider, reasons } = selected;
+  options.logger?.info(
+    { ...choiceFields(reasons), requestId, provider, sizeBytes: source.sizeBytes },
+    "A provider was chosen for an upload",
+  );
+  return {
+    input: {
+      ...input,
+      provider,
+      mimeType,
+      ...(selected.purpose === null ? {} : { purpose: selected.purpose }),
+    },
+    choice: { provider, reasons: reasons.map((each) => `${each.provider} ${each.text}`) },
+    call: { ...call, requestId },
+  };
+}
+
+/** Rules and results; the sentences name files. */
+function choiceFields(reasons: readonly SelectionReason[]): LogFields {
+  return { reasons: reasons.map(({ provider, rule, result }) => `${provider}: ${rule} ${result}`) };
+}
+
+function checkSize(name: string, sizeBytes: number, maxFileBytes: number): void {
+  if (sizeBytes <= maxFileBytes) return;
+  throw tooLarge({
+    what: `The file ${JSON.stringify(name)}`,
+    whose: "this service (CHANGEOVER_MAX_FILE_BYTES)",
+    limitBytes: maxFileBytes,
+    sizeBytes,
+  });
+}
+
 async function checkedUpload(
   input: UploadInput,
   { profiles, maxFileBytes }: FileServiceOptions,
@@ -118,15 +210,7 @@ async function checkedUpload(
   const profile = profileOf(input.provider ?? "none", profiles);
   const purpose = input.purpose ?? profile.defaultPurpose;
   const { sizeBytes } = source;
-  if (sizeBytes > maxFileBytes) {
-    const whose = "this service (CHANGEOVER_MAX_FILE_BYTES)";
-    throw tooLarge({
-      what: `The file ${JSON.stringify(name)}`,
-      whose,
-      limitBytes: maxFileBytes,
-      sizeBytes,
-    });
-  }
+  checkSize(name, sizeBytes, maxFileBytes);
   const mimeType = input.mimeType ?? (await mimeTypeOf(source, name));
   const { provider } = profile;
   checkUpload(profile, { provider, purpose, name, mimeType, sizeBytes });

@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events";
-import { CodedError, codeOf } from "../base/errors.ts";
 import { type ClientFeature, routingKeyProperty } from "./features.ts";
+import { loadSdk } from "./unleash/sdk.ts";
 
 /** Answers from features that we hold, judged by the real Unleash SDK. */
 export interface Evaluator {
@@ -81,17 +81,4 @@ export async function startEvaluator(features: FeatureSet): Promise<Evaluator> {
       repository.on("error", () => undefined);
     },
   };
-}
-
-async function loadSdk(): Promise<typeof import("unleash-client")> {
-  try {
-    return await import("unleash-client");
-  } catch (error) {
-    if (codeOf(error) !== "ERR_MODULE_NOT_FOUND") throw error;
-    throw new CodedError(
-      "FLAGS_PACKAGE_MISSING",
-      "Flags from files are judged by the Unleash SDK: npm install unleash-client",
-      { cause: error },
-    );
-  }
 }

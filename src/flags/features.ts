@@ -1,4 +1,5 @@
-import type { OperationFlag } from "./flag-file.ts";
+import { migrationOf } from "../migration/operation.ts";
+import type { FlagFile, OperationFlag } from "./flag-file.ts";
 
 /** The part of Unleash's client API feature that we produce (schema of `/api/client/features`). */
 export interface ClientFeature {
@@ -31,13 +32,27 @@ export const routingKeyProperty = "routingKey";
 /** The name of the flag that shadows an operation. */
 export const shadowFlagOf = (operation: string): string => `${operation}.shadow`;
 
+/** The features of Unleash's client API that a folder of flags stands for. Pure. */
+export function clientFeatures(files: readonly FlagFile[]): ClientFeature[] {
+  const features = files.flatMap((file) =>
+    file.kind === "migration" ? [migrationFeature(file)] : [],
+  );
+  const parents = new Set(features.map((feature) => feature.name));
+  const operations = files.flatMap((file) => {
+    if (file.kind === "migration") return [];
+    const parent = migrationOf(file.name);
+    return operationFeatures(file, parents.has(parent) ? parent : null);
+  });
+  return [...features, ...operations];
+}
+
 /** A migration's kill switch: off means every operation of it is off. */
-export function migrationFeature(flag: { name: string; enabled: boolean }): ClientFeature {
+function migrationFeature(flag: { name: string; enabled: boolean }): ClientFeature {
   return { name: flag.name, enabled: flag.enabled, strategies: [], dependencies: [] };
 }
 
 /** An operation's two features: its percentage, and its shadow. Pure. */
-export function operationFeatures(flag: OperationFlag, parent: string | null): ClientFeature[] {
+function operationFeatures(flag: OperationFlag, parent: string | null): ClientFeature[] {
   const { stickiness, constraints } = flag;
   const strategy = (percentage: number, groupId: string): ClientStrategy => ({
     name: "flexibleRollout",

@@ -15,7 +15,7 @@ import type {
 } from "../migration/flags.ts";
 import { migrationOf } from "../migration/operation.ts";
 import { type Evaluator, type FeatureSet, startEvaluator } from "./evaluator.ts";
-import { migrationFeature, operationFeatures, shadowFlagOf } from "./features.ts";
+import { clientFeatures, shadowFlagOf } from "./features.ts";
 import type { OperationFlag } from "./flag-file.ts";
 import { FlagFolder } from "./flag-folder.ts";
 import {
@@ -27,7 +27,7 @@ import {
   printOverlay,
 } from "./overlay.ts";
 import { parsePercentage } from "./percentage.ts";
-import { heldFlag, unknownFlag } from "./static-flags.ts";
+import { heldFlag, offFlag, unknownFlag } from "./static-flags.ts";
 
 /** Where flag files live, and how closely they are watched. */
 export interface FileFlagsOptions {
@@ -188,14 +188,11 @@ class FileFlags implements FlagSource {
 
   #rebuild(): void {
     const states = new Map<string, { flag: OperationFlag; origin: string }>();
-    const features = this.#folder.migrations.map(migrationFeature);
-    const parents = new Set(features.map((feature) => feature.name));
     for (const flag of this.#folder.operations) {
-      const now = effective(flag, this.#overlay[flag.name]);
-      const parent = migrationOf(flag.name);
-      states.set(flag.name, now);
-      features.push(...operationFeatures(now.flag, parents.has(parent) ? parent : null));
+      states.set(flag.name, effective(flag, this.#overlay[flag.name]));
     }
+    const operations = [...states.values()].map((state) => state.flag);
+    const features = clientFeatures([...this.#folder.migrations, ...operations]);
     this.#features.current = new Map(features.map((feature) => [feature.name, feature]));
     this.#states = states;
     this.#revision += 1;
@@ -232,10 +229,14 @@ class FileFlags implements FlagSource {
           ? Promise.reject(unknownFlag(operation, this.#states.keys()))
           : Promise.resolve(state);
       },
-      setPercentage: async (operation, value, reason) => {
+      setPercentage: async (operation, value, reason, { mayEnable = true } = {}) => {
         const percentage = parsePercentage(value);
         return change(operation, reason, (now) => {
           if (now.kind === "rollback" && percentage > 0) throw heldFlag(operation);
+          if (!now.enabled && !mayEnable) {
+            if (percentage > 0) throw offFlag(operation);
+            return { ...now, percentage };
+          }
           return { ...now, enabled: true, percentage };
         });
       },

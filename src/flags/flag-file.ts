@@ -23,6 +23,14 @@ const common = {
   purpose: v.pipe(v.string(), v.minLength(1)),
   owner: v.pipe(v.string(), v.minLength(1)),
   removeBy: v.pipe(v.string(), v.isoDate("use a date like 2027-06-30")),
+  links: v.optional(
+    v.array(
+      v.strictObject({
+        url: v.pipe(v.string(), v.regex(/^https?:\/\/\S+$/, "use an http or https address")),
+        title: v.pipe(v.string(), v.minLength(1)),
+      }),
+    ),
+  ),
   enabled: v.boolean(),
 };
 
@@ -52,6 +60,12 @@ export interface FlagConstraint {
   readonly values: string[];
 }
 
+/** A page about a flag. */
+export interface FlagLink {
+  readonly url: string;
+  readonly title: string;
+}
+
 interface CommonFields {
   readonly $schema?: string | undefined;
   readonly name: string;
@@ -61,6 +75,8 @@ interface CommonFields {
   readonly owner: string;
   /** The date by which the flag should be gone, YYYY-MM-DD. */
   readonly removeBy: string;
+  /** Pages about it, such as its runbook. */
+  readonly links?: readonly FlagLink[] | undefined;
   readonly enabled: boolean;
 }
 

@@ -101,10 +101,15 @@ class StaticFlags implements FlagSource {
         if (state === null) return Promise.reject(unknownFlag(operation, this.#entries.keys()));
         return Promise.resolve(state);
       },
-      setPercentage: async (operation, percentage, { by }) => {
+      setPercentage: async (operation, percentage, { by }, { mayEnable = true } = {}) => {
         const value = parsePercentage(percentage);
         return change(operation, (entry) => {
           if (entry.held && value > 0) throw heldFlag(operation);
+          if (!entry.enabled && !mayEnable) {
+            if (value > 0) throw offFlag(operation);
+            entry.percentage = 0;
+            return;
+          }
           Object.assign(entry, { enabled: true, percentage: value, origin: `set by ${by}` });
         });
       },
@@ -141,6 +146,15 @@ export function heldFlag(operation: string): CodedError {
   return new CodedError(
     "FLAGS_HELD",
     `A rollback holds "${operation}" at 0 %. Re-arm it first (changeover rearm ${operation}), then set its percentage.`,
+    { status: 409, details: { operation } },
+  );
+}
+
+/** `FLAGS_OFF`: only a person's command switches a flag on. */
+export function offFlag(operation: string): CodedError {
+  return new CodedError(
+    "FLAGS_OFF",
+    `The flag of "${operation}" is off, and only a person switches it on (changeover rollout start ${operation}, or changeover flags set).`,
     { status: 409, details: { operation } },
   );
 }

@@ -5,6 +5,7 @@ import type { Logger } from "../base/logger.ts";
 import type { Journal } from "../migration/journal.ts";
 import type { Observation } from "../migration/observation.ts";
 import type { AnyOperation } from "../migration/operation.ts";
+import type { OperationTotals } from "./fleet/running-totals.ts";
 import { type FloorReading, type FloorSource, ownFloor } from "./memory/heap-floor.ts";
 import { type BackPressure, MemoryRule } from "./memory/memory-rule.ts";
 import { type MemoryReading, MemorySampler, type MemorySource } from "./memory/memory-sampler.ts";
@@ -168,6 +169,11 @@ export class Guard {
     const { watch } = this.#find(operation);
     watch.advance(this.#options.clock.monotonicMs());
     return watch.windows();
+  }
+
+  /** What was counted since the start of the process. Throws `GUARD_UNKNOWN_OPERATION`. */
+  totals(operation: string): OperationTotals {
+    return this.#find(operation).watch.totals.read();
   }
 
   /** May this operation be shadowed now? Not under memory pressure, nor when a rule stopped it. */

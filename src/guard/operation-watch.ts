@@ -7,6 +7,7 @@ import { LatencyHistogram } from "./engine/latency-histogram.ts";
 import { type Bits, Probe } from "./engine/probe.ts";
 import { longSeconds } from "./engine/window.ts";
 import { Inspection } from "./exceptions/inspection.ts";
+import { RunningTotals } from "./fleet/running-totals.ts";
 import { HarmBudget } from "./harm-budget.ts";
 import { judgeBudget, judgeFatal, judgeNewException } from "./judge-limits.ts";
 import type { MemoryUse } from "./memory/memory-rule.ts";
@@ -22,6 +23,7 @@ import type { Judgement, RuleName } from "./verdict.ts";
 export class OperationWatch {
   readonly operation: AnyOperation;
   readonly budget: HarmBudget = new HarmBudget();
+  readonly totals: RunningTotals = new RunningTotals();
   /** Judgements that rolled back; they stand until a person re-arms the latch. */
   readonly breaches: Map<RuleName, Judgement> = new Map();
   readonly #policy: Policy;
@@ -142,6 +144,7 @@ export class OperationWatch {
 
   /** Takes one comparison of the two paths' answers. */
   compare(result: "same" | "different" | "incomparable" | "both_failed", key: string): void {
+    if (result === "same" || result === "different") this.totals.compare();
     if (result === "same") this.#mismatch?.candidate(false, 0, false);
     if (result === "different") this.#mismatch?.candidate(true, this.#keyOf(key), false);
   }
@@ -224,7 +227,7 @@ export class OperationWatch {
     const bad = isBad(outcome);
     const hash = bad ? this.#keyOf(key) : 0;
     this.#legacyCalls += 1;
-    this.#errors.legacy(bad, hash);
+    if (this.#errors.legacy(bad, hash)) this.totals.add(outcome);
     this.#shadowErrors?.legacy(bad, hash);
     const { deadlineMs } = this.operation.definition;
     if (deadlineMs !== undefined && this.#timeouts !== null) {
@@ -246,6 +249,7 @@ export class OperationWatch {
     let counted = true;
     if (blame === "shared") this.#errors.both();
     else counted = this.#errors.candidate(bad, key, blame === "blamed");
+    if (counted && blame !== "shared") this.totals.add(first);
     this.#countTimeout(first, fallback, key);
     if (first.kind !== "failed") this.#countSlow(first, call.key);
     const harmed = bad && blame !== "shared" && isBad(answerOf(observation));

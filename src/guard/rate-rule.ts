@@ -119,9 +119,11 @@ export class RateRule implements ProbedRule {
     this.#detector.bothBad();
   }
 
-  /** A call of legacy. */
-  legacy(bad: boolean, keyHash: number): void {
-    if (!bad || this.#admit((keyHash ^ legacySeed) >>> 0 || 1)) this.#detector.legacy(bad);
+  /** A call of legacy. False when it does not count: its key has failed too often in this minute. */
+  legacy(bad: boolean, keyHash: number): boolean {
+    if (bad && !this.#admit((keyHash ^ legacySeed) >>> 0 || 1)) return false;
+    this.#detector.legacy(bad);
+    return true;
   }
 
   /** `probes`: legacy can be run beside the candidate's calls. */

@@ -1,56 +1,9 @@
-import { type Clock, sleep } from "../base/clock.ts";
-import { CodedError, codeOf, isCodedError } from "../base/errors.ts";
-import type { Logger } from "../base/logger.ts";
-import { type Random, systemRandom } from "../base/random.ts";
-import type { FlagControl, FlagState } from "../migration/flags.ts";
-import type { Actor, Journal, JournalEntry } from "../migration/journal.ts";
+import { CodedError } from "../base/errors.ts";
+import type { Actor } from "../migration/journal.ts";
 import type { AnyOperation } from "../migration/operation.ts";
+import { isOff, type RollbackPorts, type RollbackReport, Steps } from "./rollback-steps.ts";
 
-/** What one step came to. `skipped`: there was nothing to do it with, or nothing to do it to. */
-export type StepResult = "done" | "already" | "skipped" | "failed";
-
-/** One step of a rollback or a re-arming. */
-export interface RollbackStep {
-  readonly name: "latch" | "flag" | "read-back" | "release-hold" | "journal" | "drain";
-  readonly result: StepResult;
-  readonly ms: number;
-  /** How often it was tried. */
-  readonly tries: number;
-  /** Why it failed or was skipped; never contents or tokens. */
-  readonly error: string | null;
-}
-
-/** What was done, and what was not. */
-export interface RollbackReport {
-  readonly operation: string;
-  /** `complete`: no step failed. */
-  readonly result: "complete" | "incomplete";
-  readonly epoch: number;
-  /** ISO 8601, when it began. */
-  readonly at: string;
-  readonly ms: number;
-  readonly steps: readonly RollbackStep[];
-}
-
-/** What a rollback works with. */
-export interface RollbackPorts {
-  /** Null: the flags cannot be changed from here; the latch alone keeps calls on legacy. */
-  readonly control: FlagControl | null;
-  readonly journal: Journal;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** Milliseconds that switching the flag off and reading it back may take, with retries; default 30,000. */
-  readonly deadlineMs?: number;
-  /**
-   * Milliseconds that candidate calls which still run may take to end, once everything else is done;
-   * default 10,000. Those that take longer are not waited for, and end by themselves.
-   */
-  readonly drainMs?: number;
-  /** Milliseconds for one try; default 5,000. */
-  readonly tryMs?: number;
-  /** Chance for the pauses between tries. */
-  readonly random?: Random;
-}
+export type { RollbackPorts, RollbackReport, RollbackStep, StepResult } from "./rollback-steps.ts";
 
 /** What is rolled back, by whom and why. */
 export interface RollbackRequest {
@@ -58,19 +11,20 @@ export interface RollbackRequest {
   readonly by: Actor;
   readonly reason: string;
   readonly evidence?: Readonly<Record<string, unknown>>;
+  /**
+   * `fleet` (default): every route is taken. `instance`: this process's own evidence; it latches itself, and
+   * goes on only when enough instances have latched.
+   */
+  readonly scope?: "fleet" | "instance";
 }
 
-/** Pauses between tries: the first at most, and the longest at most. */
-const firstPauseMs = 100;
-const longestPauseMs = 2000;
-/** The journal is given this long after everything else was done. */
-const journalDeadlineMs = 5000;
-
 /**
- * Brings every caller of an operation back to legacy: latch, flag, read back, journal, in this order; then
- * lets candidate calls that still run come to their end. Idempotent, and never throws: the report says of
- * each step what it came to, and `done` is only said of the flag when the flag system confirmed it. Where
- * legacy was removed the latch is `failed` with `GUARD_NO_LEGACY`: nothing can take the calls.
+ * Brings every caller of an operation back to legacy: latch; then, at the same time, the broadcast to the
+ * other instances and the flag, which is read back; journal. Then it lets candidate calls that still run come
+ * to their end. Any one of latch, broadcast and flag is enough for the calls it reaches. Idempotent, and
+ * never throws: the report says of each step what it came to, and `done` is only said of the flag when the
+ * flag system confirmed it. Where legacy was removed the latch is `failed` with `GUARD_NO_LEGACY`: nothing
+ * can take the calls.
  */
 export async function rollBack(
   request: RollbackRequest,
@@ -89,26 +43,19 @@ export async function rollBack(
     );
   });
   const endMs = clock.monotonicMs() + (ports.deadlineMs ?? 30_000);
-  const flagChange = { by: by.name, reason };
-  const offBefore = latched.result === "already" && (await run.isOff(operation.name));
-  const flag = await run.withControl("flag", endMs, async (control) => {
-    await control.switchOff(operation.name, flagChange);
-    return offBefore ? "already" : "done";
-  });
-  if (flag.result === "failed" || flag.result === "skipped") {
-    run.note("read-back", "skipped", "the flag was not switched off");
+  const alone = request.scope === "instance" ? await run.missingQuorum(operation) : null;
+  if (alone === null) {
+    const wasLatched = latched.result === "already";
+    await Promise.all([
+      run.withFleet(endMs, async (fleet) => {
+        await fleet.trip(operation.name, { by, reason, evidence });
+        return "done";
+      }),
+      switchOff(run, request, endMs, wasLatched),
+    ]);
   } else {
-    await run.withControl("read-back", endMs, async (control) => {
-      const state = await control.read(operation.name);
-      if (isOff(state)) return "done";
-      // Somebody, or an old replica, says that it is still on: say it once more and look again.
-      await control.switchOff(operation.name, flagChange);
-      throw new CodedError(
-        "GUARD_FLAG_STILL_ON",
-        `The flag of ${operation.name} still gives ${state.percentage} % to the candidate after it was switched off.`,
-        { retryable: true, status: 502 },
-      );
-    });
+    for (const name of ["broadcast", "flag", "read-back"] as const)
+      run.note(name, "skipped", alone);
   }
   const { epoch } = operation.latch;
   await run.journal({
@@ -127,6 +74,36 @@ export async function rollBack(
   if (report.result === "complete") logger.warn(fields, "Rolled back to legacy");
   else logger.error(fields, "Rolled back in this process, but a step of the rollback failed");
   return report;
+}
+
+/** Switches the flag off and reads it back. */
+async function switchOff(
+  run: Steps,
+  { operation, by, reason }: RollbackRequest,
+  endMs: number,
+  wasLatched: boolean,
+): Promise<void> {
+  const change = { by: by.name, reason };
+  const offBefore = wasLatched && (await run.isOff(operation.name));
+  const flag = await run.withControl("flag", endMs, async (control) => {
+    await control.switchOff(operation.name, change);
+    return offBefore ? "already" : "done";
+  });
+  if (flag.result === "failed" || flag.result === "skipped") {
+    run.note("read-back", "skipped", "the flag was not switched off");
+    return;
+  }
+  await run.withControl("read-back", endMs, async (control) => {
+    const state = await control.read(operation.name);
+    if (isOff(state)) return "done";
+    // Somebody, or an old replica, says that it is still on: say it once more and look again.
+    await control.switchOff(operation.name, change);
+    throw new CodedError(
+      "GUARD_FLAG_STILL_ON",
+      `The flag of ${operation.name} still gives ${state.percentage} % to the candidate after it was switched off.`,
+      { retryable: true, status: 502 },
+    );
+  });
 }
 
 /** Who re-arms what. Only a person does. */
@@ -149,10 +126,16 @@ export async function rearm(request: RearmRequest, ports: RollbackPorts): Promis
     Promise.resolve(operation.latch.rearm({ by: actor, reason, at: run.at }) ? "done" : "already"),
   );
   const endMs = ports.clock.monotonicMs() + (ports.deadlineMs ?? 30_000);
-  await run.withControl("release-hold", endMs, async (control) => {
-    await control.releaseHold(operation.name, { by, reason });
-    return "done";
-  });
+  await Promise.all([
+    run.withFleet(endMs, async (fleet) => {
+      await fleet.rearm(operation.name, { by: actor, reason });
+      return "done";
+    }),
+    run.withControl("release-hold", endMs, async (control) => {
+      await control.releaseHold(operation.name, { by, reason });
+      return "done";
+    }),
+  ]);
   const { epoch } = operation.latch;
   await run.journal({
     at: run.at,
@@ -167,171 +150,4 @@ export async function rearm(request: RearmRequest, ports: RollbackPorts): Promis
   const report = run.report(operation.name, epoch);
   ports.logger.warn({ operation: operation.name, epoch, by, steps: report.steps }, "Re-armed");
   return report;
-}
-
-const isOff = (state: FlagState): boolean => !state.enabled || state.percentage === 0;
-
-/** Runs steps one after the other, within their times, and keeps what each came to. */
-class Steps {
-  readonly at: string;
-  readonly #ports: RollbackPorts;
-  readonly #random: Random;
-  readonly #tryMs: number;
-  readonly #startedMs: number;
-  readonly #steps: RollbackStep[] = [];
-
-  constructor(ports: RollbackPorts) {
-    this.#ports = ports;
-    this.#random = ports.random ?? systemRandom;
-    this.#tryMs = ports.tryMs ?? 5000;
-    this.#startedMs = ports.clock.monotonicMs();
-    this.at = new Date(ports.clock.now()).toISOString();
-  }
-
-  /** What the steps so far came to. */
-  get steps(): readonly RollbackStep[] {
-    return [...this.#steps];
-  }
-
-  note(name: RollbackStep["name"], result: StepResult, error: string | null): RollbackStep {
-    const step: RollbackStep = { name, result, ms: 0, tries: 0, error };
-    this.#steps.push(step);
-    return step;
-  }
-
-  /** One step; tried again with pauses until `endMs` of the monotonic clock, where that is given. */
-  async step(
-    name: RollbackStep["name"],
-    work: () => Promise<StepResult>,
-    endMs = 0,
-  ): Promise<RollbackStep> {
-    const { clock } = this.#ports;
-    const startedMs = clock.monotonicMs();
-    let tries = 0;
-    for (;;) {
-      tries += 1;
-      const done = await this.#try(work);
-      const ms = clock.monotonicMs() - startedMs;
-      const pauseMs = this.#pauseMs(tries);
-      const over = clock.monotonicMs() + pauseMs >= endMs;
-      if (done.result !== "failed" || over) {
-        const step: RollbackStep = { name, result: done.result, ms, tries, error: done.error };
-        this.#steps.push(step);
-        return step;
-      }
-      await sleep(clock, pauseMs);
-    }
-  }
-
-  /** A step that needs the flag control; skipped without one. */
-  withControl(
-    name: RollbackStep["name"],
-    endMs: number,
-    work: (control: FlagControl) => Promise<StepResult>,
-  ): Promise<RollbackStep> {
-    const { control } = this.#ports;
-    if (control === null) {
-      return Promise.resolve(this.note(name, "skipped", "these flags cannot be changed from here"));
-    }
-    return this.step(name, () => work(control), endMs);
-  }
-
-  /** Does the flag say already that nobody is on the candidate? Not knowing is a no. */
-  async isOff(operation: string): Promise<boolean> {
-    const { control } = this.#ports;
-    if (control === null) return false;
-    let off = false;
-    await this.#try(async () => {
-      off = isOff(await control.read(operation));
-      return "done";
-    });
-    return off;
-  }
-
-  async journal(entry: JournalEntry): Promise<void> {
-    const { clock, journal } = this.#ports;
-    const endMs = clock.monotonicMs() + journalDeadlineMs;
-    const append = async (): Promise<StepResult> => {
-      await journal.append(entry);
-      return "done";
-    };
-    await this.step("journal", append, endMs);
-  }
-
-  /** Waits for candidate calls that still run, where there are any; that some run on is no failure, but it is said. */
-  async drain({ inFlight, load }: AnyOperation): Promise<void> {
-    if (inFlight.size === 0 && load.candidate.abandoned === 0) return;
-    const { clock, drainMs = 10_000 } = this.#ports;
-    const startedMs = clock.monotonicMs();
-    const late = Promise.withResolvers<void>();
-    const timer = clock.after(drainMs, late.resolve);
-    await Promise.race([inFlight.drained(), late.promise]);
-    timer.cancel();
-    const left = inFlight.size;
-    const { abandoned } = load.candidate;
-    const error =
-      left === 0 && abandoned === 0
-        ? null
-        : `${left} candidate calls and ${abandoned} abandoned runs have not ended after ${Math.round(clock.monotonicMs() - startedMs)} ms`;
-    const ms = clock.monotonicMs() - startedMs;
-    this.#steps.push({
-      name: "drain",
-      result: left === 0 ? "done" : "skipped",
-      ms,
-      tries: 1,
-      error,
-    });
-  }
-
-  report(operation: string, epoch: number): RollbackReport {
-    const failed = this.#steps.some((step) => step.result === "failed");
-    return {
-      operation,
-      result: failed ? "incomplete" : "complete",
-      epoch,
-      at: this.at,
-      ms: this.#ports.clock.monotonicMs() - this.#startedMs,
-      steps: this.steps,
-    };
-  }
-
-  /** Full jitter: anything up to a ceiling that doubles. */
-  #pauseMs(tries: number): number {
-    const ceiling = Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(tries, 10));
-    return 10 + this.#random.next() * ceiling;
-  }
-
-  async #try(
-    work: () => Promise<StepResult>,
-  ): Promise<{ result: StepResult; error: string | null }> {
-    const { promise: late, resolve } = Promise.withResolvers<"late">();
-    const timer = this.#ports.clock.after(this.#tryMs, () => resolve("late"));
-    try {
-      const working = (async () => work())();
-      // A try that answers after its time must not become an unhandled rejection.
-      working.catch(() => undefined);
-      const result = await Promise.race([working, late]);
-      if (result !== "late") return { result, error: null };
-      return { result: "failed", error: `no answer within ${this.#tryMs} ms` };
-    } catch (error) {
-      // Without a flag nobody is on the candidate: there is nothing to switch off.
-      if (codeOf(error) === "FLAGS_UNKNOWN") return { result: "skipped", error: "FLAGS_UNKNOWN" };
-      return { result: "failed", error: describe(error) };
-    } finally {
-      timer.cancel();
-    }
-  }
-}
-
-/**
- * Our own messages hold no secrets by rule; of others only class, code and status are told, since a
- * client's message may quote its request, token and all.
- */
-function describe(error: unknown): string {
-  if (isCodedError(error)) return `${error.code}: ${error.message}`.slice(0, 500);
-  const status = (error as { status?: unknown } | null | undefined)?.status;
-  const name = error instanceof Error ? error.constructor.name : typeof error;
-  return [name, codeOf(error), typeof status === "number" ? `status ${status}` : undefined]
-    .filter((part) => part !== undefined)
-    .join(" ");
 }

@@ -1,9 +1,10 @@
 import type { Random } from "../base/random.ts";
 import type { CallDistribution } from "./distribution.ts";
 import { convertPairs, judgePairs, type PairJudgement, type PairValues } from "./pairs.ts";
+import type { Interval } from "./statistics.ts";
 
-/** Units of values. 1 MB is 1,000,000 bytes. */
-export type Unit = "ms" | "ns" | "MB/s" | "MB" | "B" | "%";
+/** Units of values. 1 MB is 1,000,000 bytes; `x` is a ratio. */
+export type Unit = "ms" | "ns" | "MB/s" | "MB" | "B" | "%" | "s/GiB" | "x";
 
 /** What a comparison is about. */
 export interface ComparisonSubject {
@@ -42,6 +43,17 @@ export type Reading = "better" | "worse" | "unclear";
 /** How single calls were spread, with the case it belongs to. */
 export interface CaseDistribution extends CallDistribution {
   readonly case: string;
+}
+
+/** A single value that is no comparison of two. */
+export interface Figure {
+  readonly case: string;
+  /** What was measured, in words. */
+  readonly measure: string;
+  /** A {@link Unit}, or what is counted. */
+  readonly unit: string;
+  readonly value: number;
+  readonly ci95: Interval;
 }
 
 /** Judges pairs of all launches. Throws as {@link judgePairs} does. */

@@ -1,5 +1,5 @@
 import type { Load, MachineFacts } from "./machine.ts";
-import type { CaseDistribution, Comparison } from "./measurement.ts";
+import type { CaseDistribution, Comparison, Figure } from "./measurement.ts";
 import type { Interval } from "./statistics.ts";
 import type { TargetResult } from "./target.ts";
 
@@ -8,6 +8,18 @@ export interface CaseFailure {
   readonly case: string;
   readonly code: string;
   readonly message: string;
+}
+
+/** A case for which the machine or the time was too short. */
+export interface SkippedCase {
+  readonly case: string;
+  readonly reason: string;
+}
+
+/** How long a case took, in seconds. */
+export interface CaseDuration {
+  readonly case: string;
+  readonly seconds: number;
 }
 
 /** One run of the benchmark: everything that any of its renderings shows. */
@@ -20,14 +32,20 @@ export interface BenchmarkReport {
   readonly finishedAt: string;
   /** Few samples: good to see that everything runs, not to decide anything. */
   readonly quick: boolean;
+  /** How much was asked for: `quick`, `default`, `full`, or whatever the writer calls its own. */
+  readonly tier: string;
   /** Seed of the order within pairs and of the bootstrap. */
   readonly seed: number;
   readonly machine: MachineFacts;
   readonly comparisons: readonly Comparison[];
   readonly distributions: readonly CaseDistribution[];
-  /** What the cases set themselves, and whether it was reached. Decides nothing. */
-  readonly targets?: readonly TargetResult[];
+  /** Single values that are no comparison. */
+  readonly figures: readonly Figure[];
+  /** Whether what was promised was reached. Decides nothing. */
+  readonly targets: readonly TargetResult[];
   readonly failures: readonly CaseFailure[];
+  readonly skipped: readonly SkippedCase[];
+  readonly durations: readonly CaseDuration[];
 }
 
 type Row = readonly string[];
@@ -41,7 +59,7 @@ const legend =
   "ratio = contender / base; the interval is a bootstrap 95 % interval over launches and pairs; difference = contender - base. 1 MB = 1,000,000 bytes.";
 const clockNote = "Time of single calls in ns, with the cost of reading the clock inside.";
 const targetNote =
-  "Targets: pass when the whole 95 % interval is at or below the limit, fail when all of it is above.";
+  "Targets: pass when the whole 95 % interval is on the right side of the limit, fail when all of it is on the wrong one, inconclusive otherwise and where nothing was measured.";
 const quickNote =
   "Quick run: few samples, good to see that everything runs, not to decide anything.";
 
@@ -54,9 +72,15 @@ export function renderText(report: BenchmarkReport): string {
   if (report.distributions.length > 0) {
     parts.push(clockNote, textTable(distributionTable(report.distributions)));
   }
-  const { targets = [] } = report;
+  if (report.figures.length > 0) parts.push(textTable(figureTable(report.figures)));
+  // What was not measured is in the other renderings: in a terminal it would hide the rest.
+  const targets = report.targets.filter(({ value }) => value !== null);
+  const missing = report.targets.length - targets.length;
   if (targets.length > 0) parts.push(targetNote, textTable(targetTable(targets)));
-  parts.push(...report.failures.map(failureLine), machineLine(report.machine));
+  if (missing > 0) parts.push(`${missing} more targets were not measured and are inconclusive.`);
+  parts.push(...report.failures.map(failureLine));
+  if (report.skipped.length > 0) parts.push(report.skipped.map(skippedLine).join("\n"));
+  parts.push(machineLine(report.machine));
   return `${parts.join("\n\n")}\n`;
 }
 
@@ -71,15 +95,15 @@ export function renderMarkdown(report: BenchmarkReport): string {
     parts.push("## Distribution", clockNote);
     parts.push(markdownTable(distributionTable(report.distributions)));
   }
-  const { targets = [] } = report;
-  if (targets.length > 0) {
-    parts.push("## Targets", targetNote, markdownTable(targetTable(targets)));
+  if (report.figures.length > 0) {
+    parts.push("## Figures", markdownTable(figureTable(report.figures)));
   }
-  if (report.failures.length > 0) {
-    parts.push(
-      "## Not measured",
-      report.failures.map((each) => `- ${failureLine(each)}`).join("\n"),
-    );
+  if (report.targets.length > 0) {
+    parts.push("## Targets", targetNote, markdownTable(targetTable(report.targets)));
+  }
+  const missing = [...report.failures.map(failureLine), ...report.skipped.map(skippedLine)];
+  if (missing.length > 0) {
+    parts.push("## Not measured", missing.map((line) => `- ${line}`).join("\n"));
   }
   parts.push("## Machine", machineLine(report.machine));
   return `${parts.join("\n\n")}\n`;
@@ -129,18 +153,34 @@ function distributionTable(distributions: readonly CaseDistribution[]): Table {
   };
 }
 
-function targetTable(targets: readonly TargetResult[]): Table {
-  const format = (unit: string, value: number): string =>
-    unit === "x" ? formatRatio(value) : formatValue(value);
+function figureTable(figures: readonly Figure[]): Table {
   return {
-    head: ["case", "target", "at most", "measured", "95 % interval", "verdict"],
-    rows: targets.map(({ case: name, measure, unit, limit, value, ci95, verdict }) => [
+    head: ["case", "figure", "value", "95 % interval"],
+    rows: figures.map(({ case: name, measure, unit, value, ci95 }) => [
       name,
       `${measure}, ${unit}`,
-      `${limit}`,
-      format(unit, value),
-      `${format(unit, ci95.low)} to ${format(unit, ci95.high)}`,
-      verdict,
+      formatValue(value),
+      `${formatValue(ci95.low)} to ${formatValue(ci95.high)}`,
+    ]),
+  };
+}
+
+function targetTable(targets: readonly TargetResult[]): Table {
+  const format = (unit: string, value: number | undefined): string => {
+    if (value === undefined) return "–";
+    return unit === "x" ? formatRatio(value) : formatValue(value);
+  };
+  return {
+    head: ["target", "promise", "limit", "measured", "95 % interval", "verdict"],
+    rows: targets.map((each) => [
+      each.id,
+      each.text,
+      `${each.bound.replace("-", " ")} ${each.limit} ${each.unit}`,
+      format(each.unit, each.value ?? undefined),
+      each.ci95 === null
+        ? "–"
+        : `${format(each.unit, each.ci95.low)} to ${format(each.unit, each.ci95.high)}`,
+      each.why === "" ? each.verdict : `${each.verdict}: ${each.why}`,
     ]),
   };
 }
@@ -181,6 +221,10 @@ function noteLines(comparisons: readonly Comparison[]): string[] {
 
 function failureLine({ case: name, code, message }: CaseFailure): string {
   return `${name} was not measured: ${code === "" ? "" : `${code}: `}${message}`;
+}
+
+function skippedLine({ case: name, reason }: SkippedCase): string {
+  return `${name} was skipped: ${reason}`;
 }
 
 function machineLine(machine: MachineFacts): string {

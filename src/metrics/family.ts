@@ -1,4 +1,4 @@
-import type { MetricDefinition } from "./catalogue.ts";
+import type { MetricDefinition } from "./metric.ts";
 
 /** Label values by label name. */
 export type Labels = Readonly<Record<string, string>>;
@@ -10,6 +10,15 @@ export interface Sample {
   readonly sharedLabels?: Labels;
   readonly value: number;
   readonly metricName?: string;
+  readonly exemplar?: Exemplar;
+}
+
+/** One call behind a bucket of a histogram, in the shape prom-client's registry prints. */
+export interface Exemplar {
+  readonly labelSet: Labels;
+  readonly value: number;
+  /** Seconds since the Unix epoch. */
+  readonly timestamp: number;
 }
 
 type Labelling = (
@@ -37,6 +46,8 @@ export class Cells {
   readonly #buckets: readonly number[];
   /** Numbers per combination. */
   readonly width: number;
+  /** The last call that fell into a bucket, by the bucket's place in `numbers`; null until one is kept. */
+  exemplars: Map<number, Exemplar> | null = null;
 
   constructor(labels: readonly Labels[], buckets: readonly number[] | undefined) {
     this.labels = labels;
@@ -55,15 +66,29 @@ export class Cells {
     this.numbers[index] = value;
   }
 
-  /** Puts a value into a histogram; what is not a number of at least 0 counts as 0. */
-  observe(index: number, value: number): void {
-    const seen = Number.isFinite(value) ? Math.max(value, 0) : 0;
+  /**
+   * Puts a value into a histogram; what is not a number of at least 0 counts as 0. Returns the place of
+   * its bucket, for `keepExemplar`.
+   */
+  observe(index: number, value: number): number {
+    const seen = value > 0 && value < Number.POSITIVE_INFINITY ? value : 0;
+    const { numbers, width } = this;
     const buckets = this.#buckets;
+    const last = width - 2;
     let bucket = 0;
-    while (bucket < buckets.length && seen > (buckets[bucket] ?? 0)) bucket += 1;
-    const start = index * this.width;
-    this.add(start + bucket, 1);
-    this.add(start + this.width - 1, seen);
+    while (bucket < last && seen > (buckets[bucket] ?? 0)) bucket += 1;
+    const start = index * width;
+    const place = start + bucket;
+    const sum = start + width - 1;
+    numbers[place] = (numbers[place] ?? 0) + 1;
+    numbers[sum] = (numbers[sum] ?? 0) + seen;
+    return place;
+  }
+
+  /** Remembers one call behind a bucket, instead of the one before. */
+  keepExemplar(place: number, exemplar: Exemplar): void {
+    this.exemplars ??= new Map();
+    this.exemplars.set(place, exemplar);
   }
 }
 
@@ -108,6 +133,12 @@ export class Family {
     return cells;
   }
 
+  /** Forgets all series, and begins anew: for a label that has one value at a time. */
+  replaceCells(fixed: Labels): Cells {
+    this.#cells.length = 0;
+    return this.addCells(fixed);
+  }
+
   /** For prom-client's registry: the samples as data. */
   get(): Promise<FamilySnapshot> {
     return Promise.resolve(this.#snapshot((labels, le) => ({ labels: { ...labels, ...le } })));
@@ -122,7 +153,10 @@ export class Family {
 
   /** For prom-client's registry: everything back to 0. */
   reset(): void {
-    for (const cells of this.#cells) cells.numbers.fill(0);
+    for (const cells of this.#cells) {
+      cells.numbers.fill(0);
+      cells.exemplars = null;
+    }
   }
 
   #snapshot(labelled: Labelling): FamilySnapshot {
@@ -144,10 +178,31 @@ export class Family {
     let value = 0;
     for (const [bucket, le] of this.#bounds.entries()) {
       value += cells.numbers[start + bucket] ?? 0;
-      values.push({ ...labelled(labels, le), value, metricName: `${this.name}_bucket` });
+      const sample = { ...labelled(labels, le), value, metricName: `${this.name}_bucket` };
+      const exemplar = cells.exemplars?.get(start + bucket);
+      values.push(exemplar === undefined ? sample : { ...sample, exemplar });
     }
     const sum = cells.numbers[start + cells.width - 1] ?? 0;
     values.push({ ...labelled(labels), value: sum, metricName: `${this.name}_sum` });
     values.push({ ...labelled(labels), value, metricName: `${this.name}_count` });
+  }
+}
+
+/**
+ * A family as the OpenMetrics format prints it: there a counter's own name has no `_total`, and the
+ * registry, which adds it to the samples, changes the name of what it is given.
+ */
+export class OpenMetricsFamily {
+  name: string;
+  readonly #family: Family;
+
+  constructor(family: Family) {
+    this.#family = family;
+    this.name = family.name.replace(/_total$/, "");
+  }
+
+  /** For prom-client's registry. */
+  async getForPromString(): Promise<FamilySnapshot> {
+    return { ...(await this.#family.getForPromString()), name: this.name };
   }
 }

@@ -1,25 +1,33 @@
-import { type Metric, Registry } from "prom-client";
+import { type Metric, type OpenMetricsContentType, Registry } from "prom-client";
 import type { RollbackReport } from "../guard/rollback.ts";
-import type { VerdictKind } from "../guard/verdict.ts";
-import type { FlagSource } from "../migration/flags.ts";
+import type { Verdict } from "../guard/verdict.ts";
+import type { Path } from "../migration/call.ts";
 import type { Observation } from "../migration/observation.ts";
 import type { AnyOperation } from "../migration/operation.ts";
 import { isBad, type Outcome, outcomeKinds } from "../migration/outcome.ts";
 import { skipReasons } from "../shadow/budget.ts";
 import { type DifferenceKind, differenceKinds } from "../shadow/difference.ts";
 import { type ShadowResult, type ShadowSkip, shadowResultKinds } from "../shadow/shadow.ts";
+import { fallbackResults } from "./call-metrics.ts";
+import { catalogue, type MetricId } from "./catalogue.ts";
+import { errorTypeOf, errorTypes } from "./error-type.ts";
 import {
-  catalogue,
-  fallbackResults,
-  internalParts,
-  type MetricId,
-  otherOperations,
+  type Cells,
+  Family,
+  type FamilySnapshot,
+  type Labels,
+  OpenMetricsFamily,
+} from "./family.ts";
+import { finite, gaugeReaders, positionOf, type Slot, setInternalErrors } from "./gauges.ts";
+import {
   rollbackCauses,
+  rollbackParts,
   rollbackResults,
   ruleNames,
   verdictKinds,
-} from "./catalogue.ts";
-import { type Cells, Family, type Labels } from "./family.ts";
+} from "./guard-metrics.ts";
+import { type MetricDefinition, otherOperations } from "./metric.ts";
+import type { MetricsSources } from "./sources.ts";
 
 /** Options of a {@link MetricsRecorder}. */
 export interface MetricsRecorderOptions {
@@ -29,44 +37,48 @@ export interface MetricsRecorderOptions {
   readonly version?: string;
   /** The runtime's version; default that of the process. */
   readonly node?: string;
+  /**
+   * Keep the request id of the last served call in each bucket of the durations, and print it in the
+   * OpenMetrics format. Default false: it makes an id for every call, and costs an object.
+   */
+  readonly exemplars?: boolean;
 }
 
-/** What a rule of the guard says about an operation. */
-export interface RuleVerdict {
-  readonly operation: string;
+/** A rule's verdict, as the guard announces it. */
+export type RuleVerdict = Pick<Verdict, "operation" | "kind" | "observed" | "limit"> & {
   /** One of `ruleNames`; anything else is recorded as `other`. */
   readonly rule: string;
-  readonly verdict: VerdictKind;
-  /** In the rule's own unit; what is not a finite number is recorded as 0. */
-  readonly observed: number;
-  readonly limit: number;
-}
+};
 
-/** A rollback that came to its end. */
-export interface RollbackRecord {
-  readonly operation: string;
+/** A rollback that came to its end; a {@link RollbackReport} and what started it. */
+export interface RollbackRecord extends Pick<RollbackReport, "operation" | "result"> {
   /** One of `rollbackCauses`; anything else is recorded as `other`. */
   readonly rule: string;
-  readonly result: RollbackReport["result"];
+  /** ISO 8601, when it began. */
+  readonly at?: string;
+  readonly ms?: number;
+  readonly steps?: RollbackReport["steps"];
 }
 
-/** Memory of the process, in bytes; 0 for what is not known. */
-interface MemoryReading {
-  readonly limitBytes: number;
-  readonly usedBytes: number;
+/** What one path did since the start of the process, for callers only: shadows are left out. */
+export interface PathTotals {
+  readonly runs: number;
+  readonly failed: number;
+  readonly timedOut: number;
+  /** Runs by duration: one number for each bucket of `catalogue.callDuration`, and one for what is slower. */
+  readonly durations: Float64Array;
 }
 
-/** Where gauges that others keep are read from when somebody scrapes. */
-export interface MetricsSources {
-  readonly flags?: Pick<FlagSource, "freshness" | "problems" | "state">;
-  readonly memory?: () => MemoryReading;
-  /** Errors of our own by part, ever growing; `Facade.internalErrors`. */
-  readonly internalErrors?: () => ReadonlyMap<string, number>;
-}
+/** What others may do with the metrics: print them, feed them, and add their own. */
+export type MetricsDoor = Omit<
+  MetricsRecorder,
+  "addOperation" | "observation" | "rollback" | "shadowResult" | "shadowSkip" | "verdict"
+>;
 
-interface Slot {
-  readonly operations: AnyOperation[];
-  readonly cells: Readonly<Record<MetricId, Cells>>;
+/** What is sent to a scraper. */
+export interface Exposition {
+  readonly contentType: string;
+  readonly text: string;
 }
 
 const metricIds = Object.keys(catalogue) as readonly MetricId[];
@@ -74,8 +86,12 @@ const indexed = (values: readonly string[]): ReadonlyMap<string, number> =>
   new Map(values.map((value, index) => [value, index]));
 
 const outcomeIndex = indexed(outcomeKinds);
+const failedAt = outcomeKinds.indexOf("failed");
+const timedOutAt = outcomeKinds.indexOf("timed-out");
 const reasons = catalogue.decisions.labels["reason"] ?? [];
 const reasonIndex = indexed(reasons);
+const reasonCount = reasons.length;
+const kindCount = outcomeKinds.length;
 const SERVED = 0;
 const SHADOW = 1;
 
@@ -87,33 +103,40 @@ const SHADOW = 1;
 export class MetricsRecorder {
   /** To be merged with the application's own, if it has one: `Registry.merge([own, recorder.registry])`. */
   readonly registry: Registry;
+  readonly #openMetrics: Registry<OpenMetricsContentType>;
   readonly #operationsMax: number;
+  readonly #exemplars: boolean;
   readonly #families: Readonly<Record<MetricId, Family>>;
   readonly #slots = new Map<AnyOperation, Slot>();
   readonly #byName = new Map<string, Slot>();
-  readonly #process: Readonly<Partial<Record<MetricId, Cells>>>;
+  /** The series of the process; those of operations are in their slots. */
+  readonly #own: Readonly<Record<MetricId, Cells>>;
+  readonly #extraReaders: (() => void)[] = [];
   #overflow: Slot | null = null;
   #sources: MetricsSources = {};
   #ownErrors = 0;
+  #isFresh = false;
 
   constructor(options: MetricsRecorderOptions = {}) {
     const { operationsMax = 50, version = "unknown", node = process.version } = options;
     this.#operationsMax = operationsMax;
+    this.#exemplars = options.exemplars ?? false;
     this.registry = new Registry();
+    this.#openMetrics = new Registry<OpenMetricsContentType>();
+    this.#openMetrics.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
     const families = {} as Record<MetricId, Family>;
-    const own: Partial<Record<MetricId, Cells>> = {};
+    const own = {} as Record<MetricId, Cells>;
+    const fixed: Partial<Record<MetricId, Labels>> = {
+      buildInfo: { version: version.slice(0, 64), node: node.slice(0, 64) },
+      flagsRevision: { revision: "unknown" },
+    };
     for (const id of metricIds) {
-      const family = new Family(catalogue[id], () => this.#refresh(id));
-      families[id] = family;
-      // The registry asks no more of a metric than a family offers; its type lists its own four classes.
-      this.registry.registerMetric(family as unknown as Metric);
-      if (catalogue[id].perOperation) continue;
-      const fixed: Labels =
-        id === "buildInfo" ? { version: version.slice(0, 64), node: node.slice(0, 64) } : {};
-      own[id] = family.addCells(fixed);
+      families[id] = this.#register(catalogue[id]);
+      if (!catalogue[id].perOperation) own[id] = families[id].addCells(fixed[id] ?? {});
     }
+    own.buildInfo.set(0, 1);
     this.#families = families;
-    this.#process = own;
+    this.#own = own;
   }
 
   /** Of `text()`, for the response's header. */
@@ -126,9 +149,40 @@ export class MetricsRecorder {
     return this.registry.metrics();
   }
 
+  /** Everything, in the OpenMetrics format where the request's `Accept` header names it, else as `text()`. */
+  async exposition(accept: string | undefined): Promise<Exposition> {
+    const wanted = /(^|,)\s*application\/openmetrics-text(?![^,]*;\s*q=0(\.0*)?\s*(,|;|$))/.test(
+      accept ?? "",
+    );
+    const { contentType } = wanted ? this.#openMetrics : this.registry;
+    const text = await (wanted ? this.#openMetrics.metrics() : this.registry.metrics());
+    return { contentType, text };
+  }
+
+  /** Everything as data, counters and gauges as they are right now. */
+  async snapshots(): Promise<readonly FamilySnapshot[]> {
+    return (await this.registry.getMetricsAsJSON()) as unknown as readonly FamilySnapshot[];
+  }
+
   /** Names where to read what others keep; may be called again with more. */
   readFrom(sources: MetricsSources): void {
     this.#sources = { ...this.#sources, ...sources };
+  }
+
+  /**
+   * Adds metrics of a part that the library does not know. `read` is called before every scrape, with the
+   * series of each definition, all at 0 from the start; what it throws is counted as an error of ours.
+   * Definitions must not be per operation. Throws for a name that is taken.
+   */
+  addFamilies<Id extends string>(
+    definitions: Readonly<Record<Id, MetricDefinition>>,
+    read: (cells: Readonly<Record<Id, Cells>>) => void,
+  ): void {
+    const cells = {} as Record<Id, Cells>;
+    for (const id of Object.keys(definitions) as Id[]) {
+      cells[id] = this.#register(definitions[id]).addCells({});
+    }
+    this.#extraReaders.push(() => read(cells));
   }
 
   /** Creates the operation's series, all at 0. Adding it again does nothing. */
@@ -139,22 +193,31 @@ export class MetricsRecorder {
   /** A call has ended. */
   observation(observation: Observation): void {
     const { first, fallback, decision } = observation;
-    const { cells } = this.#slotOf(observation.operation);
+    const slot = this.#slotOf(observation.operation);
+    const { callDuration, decisions } = slot.hot;
     const chosen = decision.path === "legacy" ? 0 : 1;
     const reason = reasonIndex.get(decision.reason);
-    if (reason !== undefined) cells.decisions.add(chosen * reasons.length + reason, 1);
-    countOutcome(cells, first, SERVED);
-    if (fallback !== null) countOutcome(cells, fallback, SERVED);
+    if (reason !== undefined) decisions.add(chosen * reasonCount + reason, 1);
+    const place = countOutcome(slot, first, SERVED);
+    if (this.#exemplars) {
+      callDuration.keepExemplar(place, {
+        labelSet: { request_id: observation.call.requestId.slice(0, 100) },
+        value: first.durationMs / 1000,
+        timestamp: observation.atMs / 1000,
+      });
+    }
+    if (fallback !== null) countOutcome(slot, fallback, SERVED);
     if (first.path === "candidate" && isBad(first)) {
-      cells.fallbacks.add(fallbackResults.indexOf(fallbackResult(fallback)), 1);
+      slot.cells.fallbacks.add(fallbackResults.indexOf(fallbackResult(fallback)), 1);
     }
   }
 
   /** A shadow has ended. */
   shadowResult(result: ShadowResult): void {
-    const { cells } = this.#slotOf(result.operation);
+    const slot = this.#slotOf(result.operation);
+    const { cells } = slot;
     cells.shadowRuns.add(shadowResultKinds.indexOf(result.result), 1);
-    if (result.shadow !== null) countOutcome(cells, result.shadow, SHADOW);
+    if (result.shadow !== null) countOutcome(slot, result.shadow, SHADOW);
     if (result.comparison?.kind !== "different") return;
     const kinds = new Set<DifferenceKind>();
     for (const { kind } of result.comparison.differences) kinds.add(kind);
@@ -167,22 +230,45 @@ export class MetricsRecorder {
   }
 
   /** A rollback has ended. An operation that was never added is not counted. */
-  rollback({ operation, rule, result }: RollbackRecord): void {
-    const cells = this.#byName.get(operation)?.cells.rollbacks;
+  rollback({ operation, rule, result, at, ms, steps }: RollbackRecord): void {
+    const cells = this.#byName.get(operation)?.cells;
+    if (cells === undefined) return;
     const index = positionOf(rollbackCauses, rule) * rollbackResults.length;
-    cells?.add(index + rollbackResults.indexOf(result), 1);
+    cells.rollbacks.add(index + rollbackResults.indexOf(result), 1);
+    if (at !== undefined) cells.lastRollback.set(0, finite(Date.parse(at)) / 1000);
+    const ends = endsOf(steps ?? [], ms);
+    for (const [part, name] of rollbackParts.entries()) {
+      const tookMs = ends[name];
+      if (tookMs !== null) cells.rollbackDuration.observe(part, tookMs / 1000);
+    }
   }
 
-  /** A rule has judged. An operation that was never added is not recorded. */
-  verdict({ operation, rule, verdict, observed, limit }: RuleVerdict): void {
+  /** A rule came to another verdict. An operation that was never added is not recorded. */
+  verdict({ operation, rule, kind, observed, limit }: RuleVerdict): void {
     const cells = this.#byName.get(operation)?.cells;
     if (cells === undefined) return;
     const at = positionOf(ruleNames, rule);
     cells.ruleObserved.set(at, finite(observed));
     cells.ruleLimit.set(at, finite(limit));
-    for (const [index, kind] of verdictKinds.entries()) {
-      cells.verdict.set(at * verdictKinds.length + index, kind === verdict ? 1 : 0);
+    for (const [index, each] of verdictKinds.entries()) {
+      cells.verdict.set(at * verdictKinds.length + index, each === kind ? 1 : 0);
     }
+    cells.verdictChanges.add(at * verdictKinds.length + verdictKinds.indexOf(kind), 1);
+  }
+
+  /** What both paths did since the start; null for an operation that was never added. */
+  totals(operation: string): Readonly<Record<Path, PathTotals>> | null {
+    const cells = this.#byName.get(operation)?.cells;
+    if (cells === undefined) return null;
+    return { legacy: totalsOf(cells, 0), candidate: totalsOf(cells, 1) };
+  }
+
+  #register(definition: MetricDefinition): Family {
+    const family = new Family(definition, () => this.#refresh());
+    // The registry asks no more of a metric than a family offers; its type lists its own four classes.
+    this.registry.registerMetric(family as unknown as Metric);
+    this.#openMetrics.registerMetric(new OpenMetricsFamily(family) as unknown as Metric);
+    return family;
   }
 
   #slotOf(operation: AnyOperation): Slot {
@@ -199,7 +285,7 @@ export class MetricsRecorder {
     const sameName = this.#byName.get(operation.name);
     if (sameName !== undefined) return sameName;
     if (this.#byName.size < this.#operationsMax) return this.#makeSlot(operation.name);
-    this.#process.overflow?.add(0, 1);
+    this.#own.overflow.add(0, 1);
     this.#overflow ??= this.#makeSlot(otherOperations);
     return this.#overflow;
   }
@@ -209,80 +295,68 @@ export class MetricsRecorder {
     for (const id of metricIds) {
       if (catalogue[id].perOperation) cells[id] = this.#families[id].addCells({ operation });
     }
-    return { operations: [], cells };
+    const { calls, callDuration, decisions, firstByte, bytes } = cells;
+    return { operations: [], cells, hot: { calls, callDuration, decisions, firstByte, bytes } };
   }
 
-  /** Brings one gauge up to date. A source that throws costs its own gauges, not the whole scrape. */
-  #refresh(id: MetricId): void {
+  /**
+   * Brings all gauges up to date, once for all families that are read in the same tick: a scrape asks
+   * them one after the other. A source that throws costs its own gauges, not the whole scrape.
+   */
+  #refresh(): void {
+    if (this.#isFresh) return;
+    this.#isFresh = true;
+    queueMicrotask(() => {
+      this.#isFresh = false;
+    });
+    const slots = [...new Set(this.#slots.values())];
+    const view = { slots, own: this.#own, families: this.#families, sources: this.#sources };
+    for (const read of gaugeReaders) this.#safely(() => read(view));
+    for (const read of this.#extraReaders) this.#safely(read);
+    this.#own.buildInfo.set(0, 1);
+    let errors: ReadonlyMap<string, number> = new Map();
+    this.#safely(() => {
+      errors = this.#sources.internalErrors?.() ?? errors;
+    });
+    setInternalErrors(this.#own.internalErrors, errors, this.#ownErrors);
+  }
+
+  #safely(read: () => void): void {
     try {
-      this.#read(id);
+      read();
     } catch {
       this.#ownErrors += 1;
     }
   }
-
-  #read(id: MetricId): void {
-    const { flags, memory, internalErrors } = this.#sources;
-    const read = perOperationGauges[id];
-    if (read !== undefined) {
-      for (const slot of new Set(this.#slots.values())) read(slot, flags);
-    } else if (id === "buildInfo") this.#process.buildInfo?.set(0, 1);
-    else if (id === "flagsLastRefresh" && flags !== undefined) {
-      this.#process.flagsLastRefresh?.set(0, (flags.freshness().lastRefreshMs ?? 0) / 1000);
-    } else if (id === "flagProblems" && flags !== undefined) {
-      this.#process.flagProblems?.set(0, flags.problems().length);
-    } else if (id === "memoryLimit" && memory !== undefined) {
-      this.#process.memoryLimit?.set(0, finite(memory().limitBytes));
-    } else if (id === "memoryUsed" && memory !== undefined) {
-      this.#process.memoryUsed?.set(0, finite(memory().usedBytes));
-    } else if (id === "internalErrors") this.#countInternalErrors(internalErrors?.() ?? new Map());
-  }
-
-  #countInternalErrors(errors: ReadonlyMap<string, number>): void {
-    const cells = this.#process.internalErrors;
-    cells?.numbers.fill(0);
-    for (const [part, count] of errors) cells?.add(positionOf(internalParts, part), count);
-    cells?.add(internalParts.indexOf("metrics"), this.#ownErrors);
-  }
 }
 
-type GaugeReader = (slot: Slot, flags: MetricsSources["flags"]) => void;
-
-const perPath =
-  (id: MetricId, read: "calls" | "bytes" | "abandoned"): GaugeReader =>
-  ({ operations, cells }) => {
-    cells[id].numbers.fill(0);
-    for (const { load } of operations) {
-      cells[id].add(0, load.legacy[read]);
-      cells[id].add(1, load.candidate[read]);
-    }
+/** Milliseconds from the start to the end of each timed part; null for a part that did not come to its end. */
+function endsOf(
+  steps: RollbackReport["steps"],
+  ms: number | undefined,
+): Readonly<Record<(typeof rollbackParts)[number], number | null>> {
+  const until = (name: RollbackReport["steps"][number]["name"]): number | null => {
+    const at = steps.findIndex((step) => step.name === name);
+    const step = steps[at];
+    if (step === undefined || step.result === "failed" || step.result === "skipped") return null;
+    return steps.slice(0, at + 1).reduce((sum, each) => sum + each.ms, 0);
   };
+  return { latch: until("latch"), flag: until("read-back"), whole: ms ?? null };
+}
 
-/** Of several operations under one label the worst counts. */
-const worst = (id: MetricId, slot: Slot, read: (operation: AnyOperation) => number): void =>
-  slot.cells[id].set(0, Math.max(0, ...slot.operations.map(read)));
-
-const perOperationGauges: Readonly<Partial<Record<MetricId, GaugeReader>>> = {
-  inFlightCalls: perPath("inFlightCalls", "calls"),
-  inFlightBytes: perPath("inFlightBytes", "bytes"),
-  abandonedCalls: perPath("abandonedCalls", "abandoned"),
-  latchTripped: (slot) => worst("latchTripped", slot, ({ latch }) => (latch.tripped ? 1 : 0)),
-  latchEpoch: (slot) => worst("latchEpoch", slot, ({ latch }) => latch.epoch),
-  flagPercentage: (slot, flags) =>
-    worst("flagPercentage", slot, ({ name }) => {
-      const state = flags?.state(name);
-      return state?.enabled === true ? finite(state.percentage) : 0;
-    }),
-};
-
-function countOutcome(cells: Slot["cells"], outcome: Outcome, source: number): void {
+/** Returns the place of the duration's bucket. */
+function countOutcome({ hot, cells }: Slot, outcome: Outcome, source: number): number {
   const path = outcome.path === "legacy" ? 0 : 1;
   const kind = outcomeIndex.get(outcome.kind) ?? 0;
-  cells.calls.add((path * outcomeKinds.length + kind) * 2 + source, 1);
-  cells.callDuration.observe(path * 2 + source, outcome.durationMs / 1000);
-  if (source === SHADOW) return;
-  if (outcome.firstByteMs !== null) cells.firstByte.observe(path, outcome.firstByteMs / 1000);
-  if (outcome.bytes > 0) cells.bytes.add(path, outcome.bytes);
+  hot.calls.add((path * kindCount + kind) * 2 + source, 1);
+  const place = hot.callDuration.observe(path * 2 + source, outcome.durationMs / 1000);
+  if (source === SHADOW) return place;
+  if (outcome.firstByteMs !== null) hot.firstByte.observe(path, outcome.firstByteMs / 1000);
+  if (outcome.bytes > 0) hot.bytes.add(path, outcome.bytes);
+  if (kind === failedAt || kind === timedOutAt) {
+    cells.errors.add(path * errorTypes.length + errorTypes.indexOf(errorTypeOf(outcome)), 1);
+  }
+  return place;
 }
 
 function fallbackResult(fallback: Outcome | null): string {
@@ -291,12 +365,14 @@ function fallbackResult(fallback: Outcome | null): string {
   return isBad(fallback) ? "failed" : "answered";
 }
 
-/** Where a value is in a closed list; what is not in it is `other`, the last. */
-function positionOf(values: readonly string[], value: string): number {
-  const at = values.indexOf(value);
-  return at < 0 ? values.length - 1 : at;
-}
-
-function finite(value: number): number {
-  return Number.isFinite(value) ? value : 0;
+function totalsOf({ calls, callDuration }: Slot["cells"], path: number): PathTotals {
+  const count = (kind: Outcome["kind"]): number =>
+    calls.numbers[(path * outcomeKinds.length + outcomeKinds.indexOf(kind)) * 2 + SERVED] ?? 0;
+  const start = (path * 2 + SERVED) * callDuration.width;
+  return {
+    runs: outcomeKinds.reduce((sum, kind) => sum + count(kind), 0),
+    failed: count("failed"),
+    timedOut: count("timed-out"),
+    durations: callDuration.numbers.slice(start, start + callDuration.width - 1),
+  };
 }

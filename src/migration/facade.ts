@@ -264,7 +264,7 @@ export class Facade {
     const key = options.key ?? scope?.key ?? "";
     const answer = key === "" ? 0 : route.answers.of(key);
     const flagOn = (answer & CANDIDATE) !== 0;
-    let facts = operation.latch.tripped ? fact.latched : 0;
+    let facts = operation.latch.tripped || operation.undecided ? fact.latched : 0;
     if (!operation.hasLegacy) facts |= fact.noLegacy;
     if (options.override === "legacy") facts |= fact.toLegacy;
     if (options.override === "candidate") facts |= fact.toCandidate;

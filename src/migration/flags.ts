@@ -18,9 +18,12 @@ export interface FlagFreshness {
 export interface FlagState {
   readonly operation: string;
   readonly enabled: boolean;
-  /** Share of keys on the candidate, a whole number from 0 to 100. */
+  /**
+   * Share of keys on the candidate: a whole number from 0 to 100, or below one, where the flag system
+   * can, a fraction such as 0.1.
+   */
   readonly percentage: number;
-  /** Share of keys whose calls are shadowed, from 0 to 100. */
+  /** Share of keys whose calls are shadowed, as `percentage`. */
   readonly shadowPercentage: number;
   /** Where the value comes from, in words: a file, a person's command, a rollback. */
   readonly origin: string;
@@ -39,12 +42,29 @@ export interface FlagChange {
   readonly reason: string;
 }
 
+/** How far a write may go. */
+export interface FlagWriteLimits {
+  /**
+   * May the write switch on a flag that is off? Default true, for a person's command. False for whatever
+   * acts by itself: a percentage above 0 for a flag that is off is then refused with `FLAGS_OFF`.
+   */
+  readonly mayEnable?: boolean;
+}
+
 /** Port, write side: an ability that a flag source has or has not. Every write is read back. */
 export interface FlagControl {
   /** Throws `FLAGS_UNKNOWN` for an operation without a flag. */
   read(operation: string): Promise<FlagState>;
-  /** Sets the share of keys on the candidate and switches the flag on. A person's act. */
-  setPercentage(operation: string, percentage: number, change: FlagChange): Promise<FlagState>;
+  /**
+   * Sets the share of keys on the candidate and, unless `mayEnable` is false, switches the flag on.
+   * Throws `FLAGS_HELD` after a rollback that was not re-armed, `FLAGS_OFF`, `FLAGS_INVALID_PERCENTAGE`.
+   */
+  setPercentage(
+    operation: string,
+    percentage: number,
+    change: FlagChange,
+    limits?: FlagWriteLimits,
+  ): Promise<FlagState>;
   /** Sets the share of keys whose calls are shadowed. */
   setShadow(operation: string, percentage: number, change: FlagChange): Promise<FlagState>;
   /** Switches the candidate off and its percentage to 0, and holds it there. Idempotent. */

@@ -29,6 +29,8 @@ export interface FleetTotals {
   /** Failed and timed out, as the guard counts them. */
   readonly failed: number;
   readonly timedOut: number;
+  /** The sum of what its calls took to their answer, in milliseconds; left out where nobody counts it. */
+  readonly durationMs?: number;
 }
 
 /** What one instance tells the others about one operation. */
@@ -42,6 +44,8 @@ export interface OperationReport {
   readonly verdict: string;
   /** The percentage that this instance's flags give to the candidate; null without a flag. */
   readonly percentage: number | null;
+  /** Comparisons of both paths' answers since the start of the instance; left out where nobody counts them. */
+  readonly compared?: number;
 }
 
 /** What one instance tells the others every second. */

@@ -11,7 +11,16 @@ export interface JournalEntry {
   /** ISO 8601 with milliseconds, UTC. */
   readonly at: string;
   readonly operation: string;
-  readonly kind: "trip" | "rollback" | "rearm" | "flag" | "verdict" | "fault" | "start" | "stop";
+  readonly kind:
+    | "trip"
+    | "rollback"
+    | "rearm"
+    | "flag"
+    | "rollout"
+    | "verdict"
+    | "fault"
+    | "start"
+    | "stop";
   readonly actor: Actor;
   readonly from: string | null;
   readonly to: string | null;

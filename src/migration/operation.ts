@@ -175,6 +175,20 @@ export interface Load {
 
 const noLoad = (): Load => ({ calls: 0, bytes: 0, abandoned: 0 });
 
+/** Every operation of this process; one that nobody uses any more does not stay because of this. */
+const known = new Set<WeakRef<{ readonly load: Readonly<Record<Path, Load>> }>>();
+
+/** Calls of any operation that run in this process right now, on either path. */
+export function callsRunning(): number {
+  let calls = 0;
+  for (const reference of known) {
+    const operation = reference.deref();
+    if (operation === undefined) known.delete(reference);
+    else calls += operation.load.legacy.calls + operation.load.candidate.calls;
+  }
+  return calls;
+}
+
 /** A declared operation together with what the running process knows about it. */
 export class Operation<I, O> {
   readonly name: string;
@@ -192,6 +206,8 @@ export class Operation<I, O> {
   shedding = false;
   /** Candidate calls that the guard wants legacy run beside; counted down by the facade. */
   probesWanted = 0;
+  /** Set while it is not known whether the fleet rolled this operation back: calls go to legacy. */
+  undecided = false;
   /** The rollout is complete: stale flags keep their last known answer. */
   complete = false;
 
@@ -208,6 +224,7 @@ export class Operation<I, O> {
     // Without legacy nothing ever asks for it; whoever lists both paths still finds two functions.
     this.definition = { ...definition, legacy: legacy ?? candidate };
     this.latch = new Latch(definition.name, report);
+    known.add(new WeakRef(this));
   }
 
   /** May the other path run in the shadow? A write may not, until it says how it is rehearsed. */

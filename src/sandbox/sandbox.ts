@@ -7,6 +7,7 @@ import type { Unsubscribe } from "../base/event.ts";
 import { type Logger, silentLogger } from "../base/logger.ts";
 import { ChildLog } from "./child/child-log.ts";
 import { BackendProcess, type ChildExit } from "./child/child-process.ts";
+import { Children, type WatchedChild } from "./child/children.ts";
 import type { StandInSettings, StandInsReady } from "./provider-stand-in.ts";
 import { requirePackages } from "./required-packages.ts";
 import type { SupabaseReady, SupabaseSettings } from "./supabase-backend.ts";
@@ -98,39 +99,30 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   return sandbox;
 }
 
-type Child = Pick<BackendProcess<unknown, unknown>, "name" | "pid" | "exited" | "stop">;
+type Child = WatchedChild & { stop(): Promise<void> };
 
 class RunningSandbox implements Sandbox {
   readonly addresses: SandboxAddresses;
-  readonly pids: readonly number[];
-  readonly #children: readonly Child[];
-  readonly #exits: ChildExit[] = [];
+  readonly #stops: readonly Child[];
+  readonly #children: Children;
   #closing: Promise<void> | undefined;
 
   constructor(addresses: SandboxAddresses, children: readonly Child[], logger: Logger) {
     this.addresses = addresses;
-    this.pids = children.map((child) => child.pid);
-    this.#children = children;
-    for (const child of children) {
-      child.exited.subscribe((exit) => {
-        this.#exits.push(exit);
-        logger.error({ ...exit }, "A process of the sandbox died.");
-      });
-    }
+    this.#stops = children;
+    this.#children = new Children(children, logger);
+  }
+
+  get pids(): readonly number[] {
+    return this.#children.pids;
   }
 
   onExit(listener: (exit: ChildExit) => void): Unsubscribe {
-    for (const exit of this.#exits) listener(exit);
-    const subscriptions = this.#children.map((child) => child.exited.subscribe(listener));
-    return () => {
-      for (const unsubscribe of subscriptions) unsubscribe();
-    };
+    return this.#children.onExit(listener);
   }
 
   close(): Promise<void> {
-    this.#closing ??= Promise.all(this.#children.map((child) => child.stop())).then(
-      () => undefined,
-    );
+    this.#closing ??= Promise.all(this.#stops.map((child) => child.stop())).then(() => undefined);
     return this.#closing;
   }
 }

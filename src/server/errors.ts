@@ -107,6 +107,15 @@ export function crossSite(): CodedError {
   );
 }
 
+/** As many console pages are open as may be. */
+export function consoleFull(limit: number): CodedError {
+  return new CodedError(
+    "GATEWAY_CONSOLE_FULL",
+    `The console is open in as many places as this process serves (${limit}). Close one of them, or use \`changeover status --watch\`.`,
+    { status: 503, retryable: true, retryAfterSeconds: 5 },
+  );
+}
+
 /** No such route. */
 export function noRoute(method: string, path: string): CodedError {
   return new CodedError(

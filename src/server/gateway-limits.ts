@@ -28,6 +28,10 @@ export interface GatewayLimits {
   readonly jsonBytes: number;
   /** Until all of a JSON body must be there. Default 10,000. */
   readonly jsonMs: number;
+  /** Console pages that are served at a time. Default 32. */
+  readonly consoleClientsMax: number;
+  /** Bytes that may wait for a console page before it is disconnected. Default 1 MiB. */
+  readonly consoleBufferBytes: number;
   /** How long calls have to end once they were aborted at the end of a drain. Default 500. */
   readonly abortGraceMs: number;
 }
@@ -51,5 +55,7 @@ export const defaultLimits: GatewayLimits = {
   fieldsMax: 40,
   jsonBytes: 64 * KiB,
   jsonMs: 10_000,
+  consoleClientsMax: 32,
+  consoleBufferBytes: MiB,
   abortGraceMs: 500,
 };

@@ -11,12 +11,14 @@ import {
   answerBadAddress,
 } from "./answer/answers.ts";
 import { answerBrokenRequest } from "./answer/broken-request.ts";
+import { addConsoleRoutes } from "./console/console-routes.ts";
 import { addControlRoutes } from "./control/control-routes.ts";
 import { listenFailed, offLoopback, portBusy, shuttingDown } from "./errors.ts";
 import { requestIdOf } from "./exchange.ts";
 import { addFileRoutes } from "./files/file-routes.ts";
 import { defaultLimits, type GatewayLimits } from "./gateway-limits.ts";
 import { addHealthRoutes } from "./health-routes.ts";
+import { addHookRoutes } from "./hooks/hook-routes.ts";
 import { Callers } from "./identity/caller.ts";
 import { isLoopbackHost } from "./identity/site-check.ts";
 import { InFlight } from "./in-flight.ts";
@@ -126,12 +128,17 @@ export class Gateway {
     addDoorChecks(server, shared);
     const addMissingMethods = addMethodAnswers(server);
     addHealthRoutes(server, { app, callers, draining });
+    addConsoleRoutes(server, { app, callers, limits, clock });
     server.register((files, _options, done) => {
       addFileRoutes(files, shared, gate);
       done();
     });
     server.register((control, _options, done) => {
       addControlRoutes(control, { ...shared, callers });
+      done();
+    });
+    server.register((hooks, _options, done) => {
+      addHookRoutes(hooks, { app, callers });
       done();
     });
     server.register((_missing, _options, done) => {

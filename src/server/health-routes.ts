@@ -33,6 +33,7 @@ export function addHealthRoutes(
   });
   server.get("/metrics", async (request, reply) => {
     if (!isLoopbackHost(app.config.host)) callers.requireOperator(request.headers, "/metrics");
-    return reply.type(app.metrics.contentType).send(await app.metrics.text());
+    const { contentType, text } = await app.metrics.exposition(request.headers.accept);
+    return reply.type(contentType).send(text);
   });
 }

@@ -54,6 +54,8 @@ export type SkipReason =
   | "not-replayable"
   /** Memory or load is high, or the guard stopped it: shadows are shed first. */
   | "pressure"
+  /** The event loop has no time to spare. */
+  | "busy-loop"
   /** Too many abandoned shadows have not ended. */
   | "abandoned"
   /** The call alone declares more memory, or keeps more bytes, than the budget has. */
@@ -78,6 +80,7 @@ export const skipReasons: readonly SkipReason[] = [
   "latched",
   "not-replayable",
   "pressure",
+  "busy-loop",
   "abandoned",
   "too-large",
   "no-memory",
@@ -100,6 +103,8 @@ export interface AdmissionInput {
   readonly latched: boolean;
   readonly replayable: boolean;
   readonly pressure: boolean;
+  /** The event loop has no time to spare. */
+  readonly busy: boolean;
   /** Memory this shadow declares, in bytes. */
   readonly bytes: number;
   /** Memory of the shadows waiting and running, in bytes. */
@@ -129,6 +134,7 @@ export const admissionTable: readonly Row[] = [
   { reason: "latched", when: (i) => i.latched },
   { reason: "not-replayable", when: (i) => !i.replayable },
   { reason: "pressure", when: (i) => i.pressure },
+  { reason: "busy-loop", when: (i) => i.busy },
   { reason: "abandoned", when: (i, b) => i.abandoned >= b.abandonedMax },
   {
     reason: "too-large",

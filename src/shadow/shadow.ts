@@ -75,6 +75,8 @@ export interface ShadowOptions {
   readonly noise?: Partial<NoiseLimits>;
   /** Must shadows of this operation be shed now, for memory, load or another reason? Default: never. */
   readonly pressure?: (operation: AnyOperation) => boolean;
+  /** Says when the event loop has no time to spare; default: it always has. */
+  readonly loop?: { readonly busy: boolean };
 }
 
 interface Running {
@@ -235,6 +237,7 @@ export class Shadow {
       latched: operation.latch.tripped,
       replayable: operation.definition.replayable?.(input) ?? true,
       pressure: this.#options.pressure?.(operation) ?? false,
+      busy: this.#options.loop?.busy ?? false,
       bytes,
       bytesInFlight: this.#bytes,
       held: heldBytes,

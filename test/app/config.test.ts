@@ -26,6 +26,12 @@ describe("the configuration", () => {
     ["CHANGEOVER_MAX_FILE_BYTES", "1e9", /whole number/],
     ["CHANGEOVER_LOG_LEVEL", "loud", /CHANGEOVER_LOG_LEVEL/],
     ["CHANGEOVER_UPLOAD_CONCURRENCY", "1000", /at most 256/],
+    ["CHANGEOVER_INSTANCE", "two words", /CHANGEOVER_INSTANCE: "two words".*80 printable/],
+    [
+      "CHANGEOVER_POSTGRES_URL",
+      "mysql://u:secret@h/d",
+      /the value is not accepted: use .*postgres:/,
+    ],
     ["SUPABASE_URL", "not an address", /https:\/\/project\.supabase\.co/],
   ])("refuses %s=%s, saying what it accepts", (variable, value, why) => {
     expect(() => readConfig({ SUPABASE_SECRET_KEY: "sb_secret_x", [variable]: value })).toThrow(

@@ -144,15 +144,13 @@ describe("an upload that is interrupted", () => {
     rmSync(folder.in("interrupted.bin"));
   });
 
-  it("is told where --resume and --on-duplicate do not reach", async () => {
+  it("is told where --resume does not reach", async () => {
     const through = ["--gateway", started.gateway, "--json"];
     const runs = await Promise.all([
       changeover(["upload", folder.in("large.bin"), "--resume", ...through]),
-      changeover(["upload", folder.in("large.bin"), "--on-duplicate", "error", ...through]),
       changeover(["verify", ...through]),
     ]);
     expect(runs.map((ran) => [ran.code, errorOf(ran).code])).toEqual([
-      [2, "CLI_USAGE"],
       [2, "CLI_USAGE"],
       [2, "CLI_USAGE"],
     ]);
@@ -171,6 +169,38 @@ describe("an upload of bytes that are stored already", () => {
     expect(returned.uploaded[0]?.id).toBe(first?.id);
     const refused = await changeover([...words, "--on-duplicate", "error"]);
     expect([refused.code, uploads(refused).failed[0]?.error.code]).toEqual([1, "FILES_DUPLICATE"]);
+  });
+
+  it("answers or refuses through a gateway too", async () => {
+    const file = folder.in("twice-gateway.txt");
+    writeFileSync(file, "the same through a gateway");
+    const words = ["upload", file, "--json", "--gateway", started.gateway];
+    const first = uploads(await changeover(words)).uploaded[0];
+    const returned = uploads(await changeover([...words, "--on-duplicate", "return"]));
+    expect(returned.uploaded[0]?.id).toBe(first?.id);
+    const refused = await changeover([...words, "--on-duplicate", "error"]);
+    expect(uploads(refused).failed[0]?.error.code).toBe("FILES_DUPLICATE");
+  });
+});
+
+describe("an upload to whichever provider suits", () => {
+  it("says which one it was and why, here and through a gateway, and status shows both", async () => {
+    const file = folder.in("question.txt");
+    writeFileSync(file, "what is asked about");
+    const words = ["upload", file, "--provider", "auto", "--question", "Which?"];
+    for (const door of [here(), ["--json", "--gateway", started.gateway]]) {
+      const { uploaded } = uploads(await changeover([...words, ...door]));
+      expect(uploaded).toMatchObject([
+        { provider: "kimi", providerReasons: [expect.stringContaining("a simple question")] },
+      ]);
+    }
+    const shown = await changeover([...words, "--data-dir", started.dataDir]);
+    expect(shown.stdout).toMatch(/^provider +kimi: kimi gets a simple question/m);
+    const wrong = await changeover(["upload", file, "--question", "Which?", ...here()]);
+    expect([wrong.code, errorOf(wrong).code]).toEqual([2, "CLI_USAGE"]);
+    const status = await changeover(["status", "--data-dir", started.dataDir]);
+    expect(status.stdout).toMatch(/^kimi +up +/m);
+    expect(status.stdout).toMatch(/^glm +up +not measured/m);
   });
 });
 

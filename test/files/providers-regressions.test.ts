@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { systemClock } from "../../src/base/clock.ts";
 import type { LogFields } from "../../src/base/logger.ts";
 import { noThroughput } from "../../src/files/providers/health/throughput.ts";
 import {
@@ -107,6 +108,7 @@ describe("what users of the predecessor saw, and nobody sees any more", () => {
     await world.faults({ errorStatus: 503 });
     const kimi = world.provider("kimi", { profile: kimiProfile });
     const selector = new ProviderSelector({
+      clock: systemClock,
       profiles: [kimiProfile, glmBigmodelProfile],
       providers: [kimi, world.provider("glm", { profile: glmBigmodelProfile })],
     });

@@ -1,81 +1,106 @@
+import type { SyntaxNode } from "@lezer/common";
+import { parser } from "@prometheus-io/lezer-promql";
+
 /** One label matcher of a selector. */
-interface Matcher {
+export interface Matcher {
   readonly label: string;
   readonly operator: string;
   readonly value: string;
 }
 
-/** What a PromQL expression reads. */
-export interface Reading {
-  readonly selectors: readonly { readonly metric: string; readonly matchers: readonly Matcher[] }[];
-  /** Labels of `by`, `without`, `on`, `ignoring` and `group_…`. */
-  readonly grouping: readonly string[];
+/** One selector: which series, by which matchers. */
+export interface Selector {
+  readonly metric: string;
+  readonly matchers: readonly Matcher[];
 }
 
-const tokenPattern =
-  /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`|\[[^\]]*\]|[a-zA-Z_:][\w:]*|\d[\w.]*|=~|!~|!=|[<>=]=?|[{}(),+\-*/%^@]|\s+/y;
-const grouping = new Set(["by", "without", "on", "ignoring", "group_left", "group_right"]);
-const words = new Set(["and", "or", "unless", "bool", "offset", "inf", "nan", "atan2"]);
-const isName = (token: string | undefined): token is string => /^[a-zA-Z_:]/.test(token ?? "");
+/** Labels of `by`, `without`, `on`, `ignoring` or `group_…`, and the metrics they have to be labels of. */
+export interface Grouping {
+  readonly labels: readonly string[];
+  readonly metrics: readonly string[];
+}
 
-function tokensOf(expr: string): string[] {
-  const tokens: string[] = [];
-  tokenPattern.lastIndex = 0;
-  while (tokenPattern.lastIndex < expr.length) {
-    const at = tokenPattern.lastIndex;
-    const match = tokenPattern.exec(expr);
-    if (match === null) throw new Error(`Not PromQL at ${at}: ${expr.slice(at, at + 30)}`);
-    if (match[0].trim() !== "") tokens.push(match[0]);
-  }
-  return tokens;
+/** What a PromQL expression reads. */
+export interface Reading {
+  readonly selectors: readonly Selector[];
+  readonly groupings: readonly Grouping[];
+}
+
+/** What Grafana puts in before it asks Prometheus; anything else with a dollar is a mistake. */
+const variables: Readonly<Record<string, string>> = {
+  __rate_interval: "2m",
+  __range: "20m",
+  operation: ".*",
+};
+
+/** The expression as Prometheus gets it. Throws for a variable that nobody replaces. */
+export function substituted(expr: string): string {
+  return expr.replace(/\$\{?(\w+)\}?/g, (whole, name: string) => {
+    const value = variables[name];
+    if (value === undefined) throw new Error(`Unknown variable ${whole} in: ${expr}`);
+    return value;
+  });
 }
 
 /**
- * Which metrics and labels does an expression read? A reader of tokens, not a parser: it takes for a
- * metric every name that is not a word of the language, a function, or a label. Throws for text that is
- * no PromQL, and for a selector that does not end.
+ * Which metrics and labels does an expression read? By the grammar of Prometheus. Throws for text that
+ * is no PromQL, and for a selector without a metric's name.
  */
-export function readingOf(expr: string): Reading {
-  const tokens = tokensOf(expr);
-  const selectors: { metric: string; matchers: Matcher[] }[] = [];
-  const groups: string[] = [];
-  let at = 0;
-  const until = (end: string): string[] => {
-    const from = at;
-    while (tokens[at] !== end) {
-      if (at >= tokens.length) throw new Error(`No ${end} in: ${expr}`);
-      at += 1;
-    }
-    at += 1;
-    return tokens.slice(from, at - 1);
-  };
-  while (at < tokens.length) {
-    const token = tokens[at];
-    at += 1;
-    if (token === "{") throw new Error(`A selector without a metric in: ${expr}`);
-    if (!isName(token)) continue;
-    if (grouping.has(token)) {
-      if (tokens[at] !== "(") continue;
-      at += 1;
-      groups.push(...until(")").filter((each) => each !== ","));
-    } else if (
-      !words.has(token.toLowerCase()) &&
-      tokens[at] !== "(" &&
-      !grouping.has(tokens[at] ?? "")
-    ) {
-      const matchers: Matcher[] = [];
-      if (tokens[at] === "{") {
-        at += 1;
-        const inside = until("}").filter((each) => each !== ",");
-        for (let index = 0; index < inside.length; index += 3) {
-          const [label = "", operator = "", quoted = ""] = inside.slice(index, index + 3);
-          matchers.push({ label, operator, value: quoted.slice(1, -1) });
-        }
+export function readingOf(withVariables: string): Reading {
+  const expr = substituted(withVariables);
+  const text = ({ from, to }: SyntaxNode): string => expr.slice(from, to);
+  const selectors: Selector[] = [];
+  const groupings: Grouping[] = [];
+  parser.parse(expr).iterate({
+    enter: ({ node, type }) => {
+      if (type.isError) {
+        throw new Error(`Not PromQL at ${node.from}: ${expr.slice(node.from, node.from + 30)}`);
       }
-      selectors.push({ metric: token, matchers });
-    }
-  }
-  return { selectors, grouping: groups };
+      if (node.name === "VectorSelector") selectors.push(selectorOf(node, text));
+      if (node.name === "GroupingLabels") {
+        const labels = node.getChildren("LabelName").map(text);
+        groupings.push({ labels, metrics: metricsIn(scopeOf(node), text) });
+      }
+    },
+  });
+  return { selectors, groupings };
+}
+
+type Text = (node: SyntaxNode) => string;
+
+function selectorOf(node: SyntaxNode, text: Text): Selector {
+  const name = node.getChild("Identifier");
+  if (name === null) throw new Error(`A selector without a metric: ${text(node)}`);
+  const matchers = node.getChild("LabelMatchers")?.getChildren("UnquotedLabelMatcher") ?? [];
+  return {
+    metric: text(name),
+    matchers: matchers.map((each) => {
+      const part = (child: string): string => {
+        const found = each.getChild(child);
+        if (found === null) throw new Error(`Cannot read the matcher ${text(each)}`);
+        return text(found);
+      };
+      const value = part("StringLiteral").slice(1, -1);
+      return { label: part("LabelName"), operator: part("MatchOp"), value };
+    }),
+  };
+}
+
+/** The aggregation or the binary operation that the labels belong to. */
+function scopeOf(node: SyntaxNode): SyntaxNode {
+  let at: SyntaxNode | null = node;
+  while (at !== null && at.name !== "AggregateExpr" && at.name !== "BinaryExpr") at = at.parent;
+  return at ?? node;
+}
+
+function metricsIn(scope: SyntaxNode, text: Text): string[] {
+  const found: string[] = [];
+  scope.cursor().iterate((each) => {
+    if (each.name !== "VectorSelector") return;
+    const name = each.node.getChild("Identifier");
+    if (name !== null) found.push(text(name));
+  });
+  return found;
 }
 
 /** One rule of a Prometheus rule file. */
@@ -83,6 +108,8 @@ export interface Rule {
   readonly kind: "record" | "alert";
   readonly name: string;
   readonly expr: string;
+  /** Of an alert, with its labels. */
+  readonly annotations: Readonly<Record<string, string>>;
 }
 
 /**
@@ -90,18 +117,23 @@ export interface Rule {
  * a literal block. Throws when a rule has no expression that it can read.
  */
 export function rulesOf(yaml: string): readonly Rule[] {
-  const lines = yaml.split("\n");
-  const rules: Rule[] = [];
-  for (const [index, line] of lines.entries()) {
-    const head = /^\s*- (record|alert): (\S+)$/.exec(line);
-    if (head === null) continue;
-    const exprAt = lines.findIndex((each, at) => at > index && /^\s*expr:/.test(each));
-    const next = lines.findIndex((each, at) => at > index && /^\s*- (record|alert):/.test(each));
-    if (exprAt < 0 || (next >= 0 && exprAt > next)) throw new Error(`${head[2]} has no expr`);
-    const kind = head[1] === "record" ? "record" : "alert";
-    rules.push({ kind, name: head[2] ?? "", expr: exprOf(lines, exprAt) });
-  }
-  return rules;
+  const blocks = yaml.split(/^\s*- (?=(?:record|alert): )/m).slice(1);
+  return blocks.map((block) => {
+    const [, kind, name = ""] = /^(record|alert): (\S+)/.exec(block) ?? [];
+    const lines = block.split("\n");
+    const exprAt = lines.findIndex((each) => /^\s*expr:/.test(each));
+    if (exprAt < 0) throw new Error(`${name} has no expr`);
+    const pairs = lines
+      .slice(1)
+      .map((each) => /^\s+(\w+): "?([^|].*?)"?$/.exec(each))
+      .flatMap((match) => (match === null ? [] : [[match[1] ?? "", match[2] ?? ""]]));
+    return {
+      kind: kind === "record" ? "record" : "alert",
+      name,
+      expr: exprOf(lines, exprAt),
+      annotations: Object.fromEntries(pairs) as Record<string, string>,
+    };
+  });
 }
 
 function exprOf(lines: readonly string[], at: number): string {

@@ -9,37 +9,15 @@ import { Facade } from "../../src/migration/facade.ts";
 import type { FlagSource } from "../../src/migration/flags.ts";
 import { Operation } from "../../src/migration/operation.ts";
 import { Shadow } from "../../src/shadow/shadow.ts";
+import { countedBy, samplesOf } from "./exposition.ts";
 
 const never = (): undefined => undefined;
 const fail = (): never => {
   throw new Error("no");
 };
 
-/** Every sample of an exposition, by its whole name with labels in alphabetical order. */
-function samplesOf(text: string): Map<string, number> {
-  const samples = new Map<string, number>();
-  for (const line of text.split("\n")) {
-    const match = /^([a-z_]+)(?:\{(.*)\})? (\S+)$/.exec(line);
-    if (match === null) continue;
-    const labels = [...(match[2] ?? "").matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)];
-    const sorted = labels.map(([, name, value]) => `${name}=${value}`).sort();
-    samples.set(`${match[1]} ${sorted.join(" ")}`.trim(), Number(match[3]));
-  }
-  return samples;
-}
-
-/** The samples above 0 whose names start so, without the prefix. */
-async function countedBy(recorder: MetricsRecorder, prefix: string): Promise<object> {
-  const samples = [...samplesOf(await recorder.text())];
-  return Object.fromEntries(
-    samples
-      .filter(([name, value]) => name.startsWith(`changeover_${prefix} `) && value !== 0)
-      .map(([name, value]) => [name.slice(prefix.length + 12), value]),
-  );
-}
-
 /** A facade, a shadow and a recorder as the library puts them together. */
-function setUp({ candidate = false, shadow: shadowed = false } = {}) {
+function setUp({ candidate = false, shadow: shadowed = false, exemplars = false } = {}) {
   const clock = new ManualClock();
   const flags: FlagSource = {
     kind: "test",
@@ -63,7 +41,7 @@ function setUp({ candidate = false, shadow: shadowed = false } = {}) {
   const shadow = new Shadow({
     ...{ clock, logger: silentLogger, report: facade.report, random: seededRandom(1) },
   });
-  const recorder = new MetricsRecorder({ version: "1.2.3", node: "v24.0.0" });
+  const recorder = new MetricsRecorder({ version: "1.2.3", node: "v24.0.0", exemplars });
   facade.operationAdded.subscribe((operation) => recorder.addOperation(operation));
   facade.observations.subscribe((observation) => recorder.observation(observation));
   facade.observations.subscribe((observation) => shadow.observe(observation));
@@ -200,10 +178,10 @@ describe("the metrics recorder", () => {
     const recorder = new MetricsRecorder();
     recorder.addOperation(named("a.b"));
     const verdict = { operation: "a.b", rule: "error-rate", observed: 0.2, limit: 0.05 };
-    recorder.verdict({ ...verdict, verdict: "breached" });
-    recorder.verdict({ ...verdict, verdict: "suspect" });
-    recorder.verdict({ ...verdict, rule: "made-up", verdict: "blind" });
-    recorder.verdict({ ...verdict, operation: "never.added", verdict: "blind" });
+    recorder.verdict({ ...verdict, kind: "breached" });
+    recorder.verdict({ ...verdict, kind: "suspect" });
+    recorder.verdict({ ...verdict, rule: "made-up", kind: "blind" });
+    recorder.verdict({ ...verdict, operation: "never.added", kind: "blind" });
     expect(await countedBy(recorder, "verdict")).toEqual({
       "operation=a.b rule=error-rate verdict=suspect": 1,
       "operation=a.b rule=other verdict=blind": 1,
@@ -222,6 +200,69 @@ describe("the metrics recorder", () => {
       "operation=a.b result=complete rule=error-rate": 1,
       "operation=a.b result=incomplete rule=manual": 1,
     });
+  });
+
+  it("times a rollback to its latch, to its confirmed flag, and in all", async () => {
+    const recorder = new MetricsRecorder();
+    recorder.addOperation(named("a.b"));
+    const step = (name: "latch" | "flag" | "read-back", ms: number, failed = false) => ({
+      ...{ name, ms, tries: 1, error: null },
+      result: failed ? ("failed" as const) : ("done" as const),
+    });
+    const record = { operation: "a.b", rule: "manual", at: "1970-01-01T00:00:09.000Z" } as const;
+    const steps = [step("latch", 2), step("flag", 30), step("read-back", 8)];
+    recorder.rollback({ ...record, result: "complete", ms: 100, steps });
+    recorder.rollback({
+      ...{ ...record, result: "incomplete", ms: 60 },
+      steps: [step("latch", 2), step("flag", 50, true), step("read-back", 0, true)],
+    });
+    expect(await countedBy(recorder, "rollback_duration_seconds_count")).toEqual({
+      "operation=a.b part=latch": 2,
+      "operation=a.b part=flag": 1,
+      "operation=a.b part=whole": 2,
+    });
+    const samples = samplesOf(await recorder.text());
+    const sum = (part: string) =>
+      samples.get(`changeover_rollback_duration_seconds_sum operation=a.b part=${part}`);
+    expect([sum("latch"), sum("flag"), sum("whole")]).toEqual([0.004, 0.04, 0.16]);
+    expect(samples.get("changeover_last_rollback_timestamp_seconds operation=a.b")).toBe(9);
+  });
+
+  it("counts the kinds of errors of served runs", async () => {
+    const { facade, recorder } = setUp({ candidate: true });
+    const network = () => {
+      throw Object.assign(new TypeError("fetch failed"), { cause: { code: "ECONNREFUSED" } });
+    };
+    await facade.migrate({ name: "a.b", kind: "read", legacy: never, candidate: network })(1, key);
+    expect(await countedBy(recorder, "errors_total")).toEqual({
+      "operation=a.b path=candidate type=network": 1,
+    });
+  });
+
+  it("prints request ids behind buckets, in the OpenMetrics format, where that is asked for", async () => {
+    const { facade, recorder } = setUp({ exemplars: true });
+    const call = facade.migrate({ name: "a.b", kind: "read", legacy: never, candidate: never });
+    await call(1, { ...key, requestId: "req-1" });
+    const plain = await recorder.exposition("text/plain");
+    expect(plain.contentType).toBe(recorder.contentType);
+    expect(plain.text).not.toContain("req-1");
+    const accept = "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;q=0.5";
+    const { contentType, text } = await recorder.exposition(accept);
+    expect(contentType).toContain("application/openmetrics-text");
+    expect(text).toMatch(/_bucket\{le="0.001",.*\} 1 # \{request_id="req-1"\} 0 \d/);
+    expect(text).toContain("# TYPE changeover_calls counter\nchangeover_calls_total{");
+    expect(text.endsWith("# EOF\n")).toBe(true);
+    expect(await recorder.text()).toBe(plain.text);
+    const refused = "text/plain, application/openmetrics-text; q=0";
+    expect((await recorder.exposition(refused)).contentType).toBe(plain.contentType);
+    expect((await recorder.exposition(undefined)).contentType).toBe(plain.contentType);
+  });
+
+  it("makes no request id where nobody asked for exemplars", async () => {
+    const { facade, recorder } = setUp();
+    await facade.migrate({ name: "a.b", kind: "read", legacy: never, candidate: never })(1, key);
+    const { text } = await recorder.exposition("application/openmetrics-text");
+    expect(text).not.toContain("request_id");
   });
 
   it("puts operations beyond its limit together, and says how many", async () => {

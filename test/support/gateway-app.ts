@@ -9,13 +9,24 @@ import { systemClock } from "../../src/base/clock.ts";
 import type { LogFields, Logger } from "../../src/base/logger.ts";
 import { createFileService } from "../../src/files/file-service.ts";
 import { migrateFiles } from "../../src/files/operations.ts";
-import { kimiProfile, noneProfile } from "../../src/files/providers/profiles.ts";
+import { noThroughput } from "../../src/files/providers/health/throughput.ts";
+import {
+  glmBigmodelProfile,
+  kimiProfile,
+  noneProfile,
+  type ProviderProfile,
+} from "../../src/files/providers/profiles.ts";
+import { noProvider } from "../../src/files/selection/no-provider.ts";
+import type { Selected } from "../../src/files/selection/provider-selector.ts";
+import { type SelectionRequest, selectProvider } from "../../src/files/selection/selection.ts";
 import { Spool } from "../../src/files/spool.ts";
 import { type StaticFlag, staticFlags } from "../../src/flags/static-flags.ts";
 import type { Facade } from "../../src/migration/facade.ts";
 import type { FlagState } from "../../src/migration/flags.ts";
 import { MemoryJournal } from "../../src/migration/journal.ts";
 import { FaultSwitch } from "../../src/rehearsal/faults.ts";
+import { idleStatus } from "../../src/rollout/controller/describe-status.ts";
+import { defaultPlan } from "../../src/rollout/plan/plan.ts";
 import { createGateway, type Gateway, type GatewayOptions } from "../../src/server/gateway.ts";
 import { MismatchCases } from "../../src/shadow/cases/mismatch-cases.ts";
 import { MismatchLog } from "../../src/shadow/mismatch-log.ts";
@@ -107,13 +118,19 @@ export async function makeApp(options: GatewayAppOptions = {}): Promise<AppParts
     legacy,
     candidate,
   });
-  const profiles = [noneProfile, kimiProfile];
+  const profiles = [noneProfile, kimiProfile, glmBigmodelProfile];
   const commands: unknown[] = [];
   const readiness: Readiness = { ready: reasons.length === 0, reasons };
   const app: App = {
     config,
     logger: collectingLogger(log),
-    files: createFileService({ files: migrated, profiles, maxFileBytes }),
+    files: createFileService({
+      files: migrated,
+      profiles,
+      maxFileBytes,
+      selector: { choose: async (request) => chosenAmong(request, profiles) },
+      logger: collectingLogger(log),
+    }),
     spool,
     control: makeControl({ facade, source, commands, step: options.rollbackStep ?? "done" }),
     operatorToken,
@@ -121,7 +138,12 @@ export async function makeApp(options: GatewayAppOptions = {}): Promise<AppParts
     metrics: {
       contentType: "text/plain; version=0.0.4; charset=utf-8",
       text: () => Promise.resolve("changeover_calls_total 1\n"),
+      exposition: async () => ({
+        contentType: "text/plain; version=0.0.4; charset=utf-8",
+        text: "changeover_calls_total 1\n",
+      }),
     },
+    history: { points: () => [] },
     snapshot: () => ({ version: "0.1.0", pid: process.pid }) as Snapshot,
     readiness: () => readiness,
     close: async () => {
@@ -137,6 +159,18 @@ export async function makeApp(options: GatewayAppOptions = {}): Promise<AppParts
     return names.filter((name) => /^[0-9a-f-]{36}$/.test(name));
   };
   return { app, store, legacy, candidate, log, commands, spooled };
+}
+
+/** Every provider is well and has room. */
+function chosenAmong(request: SelectionRequest, profiles: readonly ProviderProfile[]): Selected {
+  const well = { health: "up", healthReason: "", quota: null, throughput: noThroughput } as const;
+  const selection = selectProvider(
+    request,
+    profiles.map((profile) => ({ profile, ...well })),
+  );
+  const { choice } = selection;
+  if (choice === null) throw noProvider(["nobody takes it"], { mayChange: false });
+  return { ...selection, choice };
 }
 
 function collectingLogger(log: LogLine[]): Logger {
@@ -177,6 +211,13 @@ function makeControl({ facade, source, commands, step }: ControlParts): Control 
         await control.setPercentage(full(name), values.percentage, change);
       }
       return control.read(full(name));
+    },
+    rollouts: () => [],
+    commandRollout: async (name, command, change, dryRun = false) => {
+      commands.push({ command: `rollout ${command}`, name, change, dryRun });
+      const operation = full(name);
+      const status = idleStatus(operation, defaultPlan.of(operation, "read"), 0);
+      return { operation, command, done: !dryRun, sentence: "As told.", flag: null, status };
     },
     rollBack: async (name, change) => {
       commands.push({ command: "rollback", name, change });

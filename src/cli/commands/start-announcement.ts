@@ -15,7 +15,10 @@ export interface Running {
   readonly logFile: string;
 }
 
-/** What `changeover start` prints once calls can be served. No key and no token is in it. */
+/**
+ * What `changeover start` prints once calls can be served. No key and no token is in it but the login
+ * for the admin pages of the embedded Unleash, which nobody could know otherwise.
+ */
 export function announcement(running: Running): Answer {
   const { config, app, gateway, backend, logFile } = running;
   const { supabase, kimi, glm } = backend.backend;
@@ -24,6 +27,7 @@ export function announcement(running: Running): Answer {
     pid: process.pid,
     gateway,
     backend: { embedded, supabase: supabase.url, kimi: kimi?.baseUrl, glm: glm?.baseUrl },
+    unleash: backend.fleet?.addresses.unleash.login ?? null,
     dataDir: config.dataDir,
     flagsDir: config.flagsDir,
     logFile,
@@ -41,6 +45,7 @@ export function announcement(running: Running): Answer {
       ],
       ...provider("kimi", "Kimi", kimi?.baseUrl, backend.sandbox?.addresses.kimi.baseUrl),
       ...provider("glm", "GLM", glm?.baseUrl, backend.sandbox?.addresses.glm.baseUrl),
+      ...unleash(backend),
       ["  data", config.dataDir],
       ["  flags", config.flagsDir],
       ["  log", logFile],
@@ -64,6 +69,15 @@ function provider(
   if (address === undefined) return [[`  ${name}`, "not set up", `${title} takes no files`]];
   const what = address === standIn ? `stand-in for ${title}, not the real service` : title;
   return [[`  ${name}`, address, what]];
+}
+
+function unleash({ fleet }: OpenBackend): (readonly Span[])[] {
+  if (fleet === null) return [];
+  const { url, username, password } = fleet.addresses.unleash.login;
+  return [
+    ["  unleash", url, "starting; joins in 5 to 20 seconds"],
+    ["  login", username, password],
+  ];
 }
 
 /** How much traffic is on the candidate right now, and what was rolled back before. */

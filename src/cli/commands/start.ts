@@ -1,11 +1,12 @@
 import type { App } from "../../app/app.ts";
 import type { Config } from "../../app/config.ts";
-import { CodedError } from "../../base/errors.ts";
+import { CodedError, codeOf, toError } from "../../base/errors.ts";
 import { Resources } from "../../base/resources.ts";
 import type { Gateway } from "../../server/gateway.ts";
 import { type OpenBackend, openBackend } from "../backend.ts";
 import type { Command, CommandContext } from "../context.ts";
 import { openDataFolder } from "../process/data-folder.ts";
+import type { FlagsFrom } from "../process/fleet.ts";
 import { openLogFile } from "../process/log-file.ts";
 import { withPackage } from "../process/optional-package.ts";
 import { portProblem } from "../process/port.ts";
@@ -15,6 +16,8 @@ import { announcement, type Running } from "./start-announcement.ts";
 
 /** What closing takes at most beside the time that calls in flight are given, in milliseconds. */
 const CLOSE_LIMIT_MS = 1000;
+/** What the backend may take to close, in milliseconds: Unleash stops before its Postgres. */
+const BACKEND_CLOSE_LIMIT_MS = 4500;
 /** How long calls may go on once the backend is gone, in milliseconds: they can only fail. */
 const DEAD_BACKEND_DRAIN_MS = 200;
 
@@ -22,13 +25,13 @@ const DEAD_BACKEND_DRAIN_MS = 200;
  * `changeover start`: runs until Ctrl-C or SIGTERM, then lets calls in flight finish for
  * `CHANGEOVER_DRAIN_MS` and stops everything. Ends with code 5 when the embedded backend dies.
  */
-export const start: Command<unknown> = async (context) => {
+export const start: Command<{ readonly flags?: FlagsFrom }> = async (context, { options }) => {
   const config = context.config();
-  context.allowToStop(config.drainMs + CLOSE_LIMIT_MS);
+  context.allowToStop(config.drainMs + CLOSE_LIMIT_MS + BACKEND_CLOSE_LIMIT_MS);
   await openDataFolder(config.dataDir);
   const opened = new Resources(context.clock);
   try {
-    const product = await open(context, config, opened);
+    const product = await open(context, { config, flags: options.flags }, opened);
     await tell(context, product.running);
     const death = await endOf(product.backend, context.signal);
     await stop(context, product, config, death);
@@ -47,7 +50,11 @@ interface Product {
 }
 
 /** Opens everything in order; `opened` closes it in reverse, also when a step fails. */
-async function open(context: CommandContext, config: Config, opened: Resources): Promise<Product> {
+async function open(
+  context: CommandContext,
+  { config, flags }: { readonly config: Config; readonly flags: FlagsFrom | undefined },
+  opened: Resources,
+): Promise<Product> {
   const { clock, output, signal } = context;
   const run = await RunFile.claim(config.dataDir, clock);
   const releaseNow = (): void => run.releaseNow();
@@ -61,9 +68,10 @@ async function open(context: CommandContext, config: Config, opened: Resources):
   const { logger } = log;
 
   output.note(styled("faint", "Starting the backend …"));
-  const backend = await openBackend(config, { logger, clock });
-  const { sandbox } = backend;
-  if (sandbox !== null) opened.add("backend", () => sandbox.close());
+  const backend = await openBackend(config, { logger, clock, flags });
+  const { sandbox, fleet } = backend;
+  opened.add("backend", () => backend.close(), BACKEND_CLOSE_LIMIT_MS);
+  if (backend.note !== null) output.note(styled("warn", backend.note));
   signal.throwIfAborted();
   output.note(styled("faint", "Starting the gateway …"));
   const { createApp } = await import("../../app/app.ts");
@@ -79,7 +87,12 @@ async function open(context: CommandContext, config: Config, opened: Resources):
   const gateway = createGateway(app, { clock });
   opened.add("gateway", () => gateway.close(0));
   const { url } = await gateway.listen();
-  await run.announce({ gateway: url, backend: backend.backend, pids: sandbox?.pids ?? [] });
+  const pids = (): number[] => [...(sandbox?.pids ?? []), ...(fleet?.pids ?? [])];
+  await run.announce({ gateway: url, backend: backend.backend, pids: pids() });
+  // The Postgres server itself is known once it is up, which the gateway does not wait for.
+  fleet?.postgresReady
+    .then(() => run.announce({ pids: pids() }))
+    .catch((error) => logger.warn({ error }, "The run file could not be completed."));
   const running: Running = { config, app, gateway: url, backend, logFile: log.path };
   return { backend, app, gateway, running };
 }
@@ -87,6 +100,17 @@ async function open(context: CommandContext, config: Config, opened: Resources):
 async function tell({ output }: CommandContext, running: Running): Promise<void> {
   const { value, lines } = announcement(running);
   await output.answer({ value, lines });
+  const { fleet } = running.backend;
+  fleet?.unleash.then(
+    ({ url }) => output.note(styled("good", `Unleash is up at ${url}`)),
+    (error) => {
+      if (codeOf(error) !== "SANDBOX_CLOSED") output.note(styled("bad", toError(error).message));
+    },
+  );
+  fleet?.onExit(({ name, pid }) => {
+    const text = `The embedded ${name} (process ${pid}) ended by itself; calls go on with the flags known last. Start changeover again to have it back.`;
+    output.note(styled("bad", text));
+  });
 }
 
 /** Waits until the user ends the product, which is null, or the embedded backend does. */

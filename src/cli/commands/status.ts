@@ -1,5 +1,10 @@
 import type { Snapshot, SnapshotOperation, SnapshotVerdict } from "../../app/snapshot.ts";
+import type { HealthState } from "../../files/providers/health/health.ts";
+import type { ProviderStatus } from "../../files/providers/steady/provider-status.ts";
+import { describeFault } from "../../rehearsal/faults.ts";
 import type { Command } from "../context.ts";
+import type { OperatorDoor } from "../doors/operator-door.ts";
+import type { Answer } from "../output.ts";
 import { withOperator } from "../session.ts";
 import {
   bytesText,
@@ -10,30 +15,41 @@ import {
   styled,
   table,
 } from "../terminal/text.ts";
+import { watch } from "../terminal/watch.ts";
+
+interface StatusOptions {
+  readonly watch?: boolean;
+}
 
 /** `changeover status` */
-export const status: Command<unknown> = (context) =>
+export const status: Command<StatusOptions> = (context, { options }) =>
   withOperator(context, async (operator) => {
-    const snapshot = await operator.snapshot();
-    const running = operator.live
-      ? `changeover ${snapshot.version}, process ${snapshot.pid}, since ${snapshot.startedAt}`
-      : `changeover ${snapshot.version}`;
-    return {
-      answer: {
-        value: snapshot,
-        lines: [
-          [styled("strong", running), styled("faint", `  (${operator.way})`)],
-          "",
-          ...table([heads, ...snapshot.operations.map(rowOf)]),
-          "",
-          ...snapshot.operations.flatMap(noteworthy),
-          ...aboutFlags(snapshot),
-          ...aboutFaults(snapshot),
-          ...aboutRoom(snapshot),
-        ],
-      },
+    const take = async (): Promise<Answer> => {
+      const snapshot = await operator.snapshot();
+      return { value: snapshot, lines: linesOf(snapshot, operator) };
     };
+    if (options.watch !== true) return { answer: await take() };
+    const { output, clock, signal } = context;
+    await watch({ output, clock, signal, take });
+    return { answer: null };
   });
+
+function linesOf(snapshot: Snapshot, { live, way }: OperatorDoor): Line[] {
+  const running = live
+    ? `changeover ${snapshot.version}, process ${snapshot.pid}, since ${snapshot.startedAt}`
+    : `changeover ${snapshot.version}`;
+  return [
+    [styled("strong", running), styled("faint", `  (${way})`)],
+    "",
+    ...table([heads, ...snapshot.operations.map(rowOf)]),
+    "",
+    ...snapshot.operations.flatMap(noteworthy),
+    ...aboutFlags(snapshot),
+    ...aboutFaults(snapshot),
+    ...aboutProviders(snapshot),
+    ...aboutRoom(snapshot),
+  ];
+}
 
 const heads: readonly Span[] = [
   "OPERATION",
@@ -101,11 +117,72 @@ function aboutFlags({ flags }: Snapshot): Line[] {
 
 function aboutFaults({ faults }: Snapshot): Line[] {
   return (["legacy", "candidate"] as const).flatMap((path): Line[] => {
-    const { errorRate, latencyMs } = faults[path];
-    if (errorRate === 0 && latencyMs === 0) return [];
-    const what = `A fault is injected into ${path}: ${errorRate * 100} % errors, ${latencyMs} ms latency `;
+    const words = describeFault(faults[path]);
+    if (words === null) return [];
+    const what = `A fault is injected into ${path}: ${words} `;
     return [[styled("warn", what), styled("faint", `(changeover sandbox fault ${path} --off)`)]];
   });
+}
+
+const healthStyles: Readonly<Record<HealthState, Style>> = {
+  unknown: "faint",
+  up: "good",
+  slow: "warn",
+  throttled: "warn",
+  unauthorised: "bad",
+  down: "bad",
+};
+
+/** One row for each AI provider, as the streaming path sees it. */
+function aboutProviders({ providers }: Snapshot): Line[] {
+  if (providers.length === 0) return [];
+  const heads = ["PROVIDER", "HEALTH", "SPEED", "UPLOADS", "QUOTA", "RETRIES", "LOST REPLIES"];
+  const rows = providers.map((each): readonly Span[] => {
+    const { health, queue, retries } = each;
+    return [
+      each.provider,
+      styled(healthStyles[health.state], health.state),
+      speedOf(each),
+      `${queue.running.uploads} of ${queue.limit}, ${queue.waiting.uploads} waiting`,
+      quotaOf(each),
+      `${retries.made} made, ${retries.left} left`,
+      lostOf(each),
+    ];
+  });
+  const notes = providers.flatMap(({ provider, health, queue }): Line[] => [
+    ...(health.reason === "" || health.state === "unknown"
+      ? []
+      : [[styled(healthStyles[health.state], `${provider} is ${health.state}: `), health.reason]]),
+    ...(queue.pausedMs > 0
+      ? [styled("warn", `${provider} asked to wait: nothing is sent for ${queue.pausedMs} ms`)]
+      : []),
+  ]);
+  const titles = heads.map((title) => styled("strong", title));
+  return ["", ...table([titles, ...rows]), ...notes, ""];
+}
+
+function speedOf({ throughput: { bytesPerSecond } }: ProviderStatus): string {
+  return bytesPerSecond === null ? "not measured" : `${bytesText(Math.round(bytesPerSecond))}/s`;
+}
+
+/** The quota that is nearest to its end. */
+function quotaOf({ quotas }: ProviderStatus): string {
+  const share = (used: number, max: number | null): number => (max === null ? 0 : used / max);
+  const fullest = [...quotas].sort(
+    (one, other) =>
+      Math.max(share(other.files, other.filesMax), share(other.bytes, other.bytesMax)) -
+      Math.max(share(one.files, one.filesMax), share(one.bytes, one.bytesMax)),
+  )[0];
+  if (fullest === undefined) return "not counted";
+  const { files, filesMax, bytes, bytesMax } = fullest;
+  const of = (max: string | null): string => (max === null ? "" : ` of ${max}`);
+  const inBytes = of(bytesMax === null ? null : bytesText(bytesMax));
+  return `${files}${of(filesMax === null ? null : String(filesMax))} files, ${bytesText(bytes)}${inBytes}`;
+}
+
+function lostOf({ lostReplies: { adopted, absent, ambiguous } }: ProviderStatus): string {
+  if (adopted + absent + ambiguous === 0) return "none";
+  return `${adopted} found, ${absent} sent again, ${ambiguous} unclear`;
 }
 
 function aboutRoom({ spool, memory, shadow }: Snapshot): Line[] {

@@ -1,5 +1,5 @@
 import { unknownProvider } from "../../files/errors.ts";
-import { type OnDuplicate, providerNames } from "../../files/file-manager.ts";
+import { autoProvider, type OnDuplicate, providerNames } from "../../files/file-manager.ts";
 import type { Answered } from "../../migration/call.ts";
 import { type Command, type CommandContext, usage } from "../context.ts";
 import type { FileDoor, FileFacts, Routing } from "../doors/file-door.ts";
@@ -14,6 +14,7 @@ interface UploadOptions {
   readonly name?: string;
   readonly provider: string;
   readonly purpose?: string;
+  readonly question?: string;
   readonly path?: Routing["path"];
   readonly key?: string;
   readonly concurrency: number;
@@ -26,6 +27,7 @@ interface UploadOptions {
 interface Uploaded extends FileFacts, Answered {
   /** What was typed. */
   readonly input: string;
+  readonly providerReasons: readonly string[];
 }
 
 interface FailedInput {
@@ -91,16 +93,17 @@ async function uploadOne(
   { context, files, progress, options }: Work,
   input: SendableInput,
 ): Promise<Uploaded | FailedInput> {
-  const { provider, purpose, path, key, onDuplicate } = options;
+  const { provider, purpose, question, path, key, onDuplicate } = options;
   // Only the streaming path sends in parts.
   const chosen = path ?? (options.resume === true ? "candidate" : null);
   const bar = progress.begin(input.name, input.sizeBytes);
   try {
-    const { value, answered } = await files.upload({
+    const { value, answered, providerReasons } = await files.upload({
       body: input.kind === "stdin" ? { kind: "stream", stream: process.stdin } : input,
       name: input.name,
       provider,
       purpose,
+      question,
       routing: { path: chosen, key: key ?? null },
       onDuplicate,
       progress: (sentBytes) => bar.sent(sentBytes),
@@ -111,7 +114,7 @@ async function uploadOne(
       value.name,
       styled("faint", ` ${bytesText(value.sizeBytes)}`),
     ]);
-    return { input: input.input, ...value, ...answered };
+    return { input: input.input, ...value, ...answered, providerReasons };
   } catch (error) {
     bar.end([styled("bad", "failed "), input.name]);
     noteInterrupted(context, input);
@@ -131,18 +134,18 @@ function noteInterrupted(
 }
 
 /** What only works on the backend itself. */
-function checkGateway({ resume, onDuplicate }: UploadOptions): void {
+function checkGateway({ resume }: UploadOptions): void {
   if (resume === true) throw usage("--resume works in this process only: leave --gateway out.");
-  if (onDuplicate !== "force") {
-    throw usage("--on-duplicate works in this process only: leave --gateway out.");
-  }
 }
 
 /** What can be known to be wrong before anything is opened. */
 function checkInputs(words: readonly string[], options: UploadOptions): void {
-  const { name, recursive, provider } = options;
-  if (!providerNames.some((known) => known === provider)) {
-    throw unknownProvider(provider, providerNames);
+  const { name, recursive, provider, question } = options;
+  if (provider !== autoProvider && !providerNames.some((known) => known === provider)) {
+    throw unknownProvider(provider, [...providerNames, autoProvider]);
+  }
+  if (question !== undefined && provider !== autoProvider) {
+    throw usage("--question helps to choose a provider: use it with --provider auto.");
   }
   const streams = words.filter((word) => word === "-").length;
   if (streams > 1) throw usage("Standard input (-) can be uploaded once only.");
@@ -204,6 +207,10 @@ function factRows(file: Uploaded): [Line & string, string][] {
     ["size", bytesText(file.sizeBytes)],
     ["sha256", file.sha256],
     ["path", `${file.path} (${reasonOf(file)})`],
+    ...file.providerReasons.map((reason, index): [Line & string, string] => [
+      index === 0 ? "provider" : "",
+      index === 0 ? `${file.provider}: ${reason}` : reason,
+    ]),
   ];
 }
 

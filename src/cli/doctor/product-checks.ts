@@ -1,8 +1,9 @@
 import type { Config } from "../../app/config.ts";
+import { configuredBackend } from "../../app/configured-backend.ts";
 import type { Snapshot } from "../../app/snapshot.ts";
 import { toError } from "../../base/errors.ts";
+import { describeFault } from "../../rehearsal/faults.ts";
 import { requirePackages } from "../../sandbox/required-packages.ts";
-import { configuredBackend } from "../backend.ts";
 import { portProblem } from "../process/port.ts";
 import type { RunRecord } from "../run-file.ts";
 import { counted } from "../terminal/text.ts";
@@ -99,8 +100,9 @@ export function checkFlags({ flags, operations, faults }: Snapshot, flagsDir: st
     checks.push(fail("flags", detail, `Check that ${flagsDir} can be read.`));
   }
   for (const path of ["legacy", "candidate"] as const) {
-    if (faults[path].errorRate === 0 && faults[path].latencyMs === 0) continue;
-    const detail = `A fault is injected into ${path}.`;
+    const words = describeFault(faults[path]);
+    if (words === null) continue;
+    const detail = `A fault is injected into ${path}: ${words}.`;
     checks.push(warn("faults", detail, `End it: changeover sandbox fault ${path} --off`));
   }
   if (checks.length > 0) return checks;

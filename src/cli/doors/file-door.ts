@@ -22,6 +22,12 @@ export interface Served<T> {
   readonly answered: Answered;
 }
 
+/** What an upload came to. */
+export interface ServedUpload extends Served<FileFacts> {
+  /** Why its provider was chosen, one sentence for each step; empty where it was named. */
+  readonly providerReasons: readonly string[];
+}
+
 /** How one call is routed when it is not left to the flags. */
 export interface Routing {
   readonly path: Path | null;
@@ -40,6 +46,8 @@ export interface UploadOrder {
   readonly provider: string;
   /** Undefined: the provider's own default. */
   readonly purpose: string | undefined;
+  /** What will be asked about the file; only with provider `auto`. */
+  readonly question: string | undefined;
   readonly routing: Routing;
   readonly onDuplicate: OnDuplicate;
   /** Told how many bytes have been sent so far. */
@@ -72,7 +80,7 @@ export interface DownloadOrder extends FileOrder {
 
 /** What file commands work through: a file service in this process, or a gateway. */
 export interface FileDoor {
-  upload(order: UploadOrder): Promise<Served<FileFacts>>;
+  upload(order: UploadOrder): Promise<ServedUpload>;
   /** The caller reads the body to its end or destroys it. */
   download(
     order: DownloadOrder,

@@ -5,7 +5,14 @@ import { fileSource } from "../../files/source.ts";
 import { sliceOf } from "../../files/storage/slice.ts";
 import type { Answered } from "../../migration/call.ts";
 import type { Remote, RemoteAnswer } from "../remote.ts";
-import type { FileDoor, FileFacts, Routing, Served, UploadBody, UploadOrder } from "./file-door.ts";
+import type {
+  FileDoor,
+  FileFacts,
+  Routing,
+  ServedUpload,
+  UploadBody,
+  UploadOrder,
+} from "./file-door.ts";
 
 /** A file in the gateway's shape, which is that of OpenAI's API. */
 interface FileObject {
@@ -17,6 +24,7 @@ interface FileObject {
   readonly provider: string;
   readonly sha256: string;
   readonly mime_type: string;
+  readonly provider_choice?: { readonly reasons: readonly string[] };
 }
 
 /** Files through a gateway. Forcing a path or a key needs the operator token. */
@@ -86,10 +94,12 @@ async function upload(
   remote: Remote,
   order: UploadOrder,
   headers: Readonly<Record<string, string>>,
-): Promise<Served<FileFacts>> {
-  const { body, name, provider, purpose, progress, signal } = order;
+): Promise<ServedUpload> {
+  const { body, name, provider, purpose, question, onDuplicate, progress, signal } = order;
   const query = new URLSearchParams({ provider });
   if (purpose !== undefined) query.set("purpose", purpose);
+  if (question !== undefined) query.set("question", question);
+  if (onDuplicate !== "force") query.set("on_duplicate", onDuplicate);
   const hash = createHash("sha256");
   const { stream, length } = await opened(body);
   const answer = await remote.sendForJson<FileObject>({
@@ -105,7 +115,8 @@ async function upload(
     const what = `The file ${facts.id} was not stored as it was sent`;
     throw integrity(what, { expected: sent, actual: facts.sha256 });
   }
-  return { value: facts, answered: answeredBy(answer) };
+  const providerReasons = answer.json.provider_choice?.reasons ?? [];
+  return { value: facts, answered: answeredBy(answer), providerReasons };
 }
 
 /** A stream of the bytes, and the header that announces how many they are where that is known. */

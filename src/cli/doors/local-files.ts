@@ -5,7 +5,7 @@ import { CodedError } from "../../base/errors.ts";
 import type { FileSource, StoredFile } from "../../files/file-manager.ts";
 import { fileSource } from "../../files/source.ts";
 import type { CallOptions } from "../../migration/call.ts";
-import type { FileDoor, FileFacts, Routing, Served, UploadOrder } from "./file-door.ts";
+import type { FileDoor, FileFacts, Routing, ServedUpload, UploadOrder } from "./file-door.ts";
 
 /** The owner of everything when no keys are configured. */
 const LOCAL_OWNER = "local";
@@ -25,15 +25,18 @@ export function localFiles(app: App, apiKey: string | undefined): FileDoor {
   return {
     upload: (order) =>
       withSource(app, order, async (source) => {
-        const { name, provider, purpose, progress, routing, signal, onDuplicate } = order;
+        const { name, provider, purpose, question, progress, onDuplicate } = order;
+        const { routing, signal } = order;
         // A file of the user's can be named again; what came through a pipe is gone.
         const keepPartial = order.body.kind === "file";
         const input = { owner, name, provider, source, progress, onDuplicate, keepPartial };
-        const stored = await app.files.upload(
-          purpose === undefined ? input : { ...input, purpose },
-          call(routing, signal),
-        );
-        return { ...stored, value: factsOf(stored.value) };
+        const said = {
+          ...(purpose === undefined ? {} : { purpose }),
+          ...(question === undefined ? {} : { question }),
+        };
+        const stored = await app.files.upload({ ...input, ...said }, call(routing, signal));
+        const { value, answered, choice } = stored;
+        return { value: factsOf(value), answered, providerReasons: choice?.reasons ?? [] };
       }),
     download: async ({ id, routing, signal, start = 0 }) => {
       const range = start === 0 ? {} : { range: { start, end: null } };
@@ -64,8 +67,8 @@ export function localFiles(app: App, apiKey: string | undefined): FileDoor {
 async function withSource(
   app: App,
   { body, signal }: UploadOrder,
-  use: (source: FileSource) => Promise<Served<FileFacts>>,
-): Promise<Served<FileFacts>> {
+  use: (source: FileSource) => Promise<ServedUpload>,
+): Promise<ServedUpload> {
   if (body.kind === "file") return use(await fileSource(body.path));
   const staged = await app.spool.stage(body.stream satisfies Readable, {
     maxBytes: app.config.maxFileBytes,

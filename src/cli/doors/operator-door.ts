@@ -13,6 +13,11 @@ import type { JournalEntry, JournalQuery } from "../../migration/journal.ts";
 import type { Fault } from "../../rehearsal/faults.ts";
 import type { Remote } from "../remote.ts";
 
+/** A rollout as the control tells of it, what it can be told, and what came of that. */
+export type RolloutStatus = ReturnType<Control["rollouts"]>[number];
+export type RolloutCommand = Parameters<Control["commandRollout"]>[1];
+export type RolloutReport = Awaited<ReturnType<Control["commandRollout"]>>;
+
 /** A mismatch with all that was kept of it. */
 export type MismatchDetail = ReturnType<Control["mismatch"]>;
 
@@ -34,6 +39,14 @@ export interface OperatorDoor {
   /** Null for every operation. */
   rollBack(operation: string | null, change: ControlChange): Promise<readonly ControlReport[]>;
   rearm(operation: string, change: ControlChange): Promise<readonly ControlReport[]>;
+  /** Every rollout, or that of one operation. */
+  rollouts(operation: string | null): Promise<readonly RolloutStatus[]>;
+  commandRollout(
+    operation: string,
+    command: RolloutCommand,
+    change: ControlChange,
+    dryRun: boolean,
+  ): Promise<RolloutReport>;
   setFault(path: Path, fault: Partial<Fault>): Promise<Fault>;
   mismatches(): Promise<readonly MismatchEntry[]>;
   mismatch(id: string): Promise<MismatchDetail>;
@@ -59,6 +72,9 @@ export function localOperator(app: App, way: string): OperatorDoor {
         ? control.rollBackAll(change)
         : [await control.rollBack(operation, change)],
     rearm: async (operation, change) => [await control.rearm(operation, change)],
+    rollouts: async (operation) => control.rollouts(operation ?? undefined),
+    commandRollout: (operation, command, change, dryRun) =>
+      control.commandRollout(operation, command, change, dryRun),
     setFault: async (path, fault) => control.setFault(path, fault),
     mismatches: async () => control.mismatches(),
     mismatch: async (id) => control.mismatch(id),
@@ -93,6 +109,12 @@ export function remoteOperator(remote: Remote, way: string): OperatorDoor {
     },
     rearm: async (operation, change) =>
       (await post<Reports>("/control/rearm", { operation, ...change })).reports,
+    rollouts: async (operation) => {
+      const of = operation === null ? "" : `/${encodeURIComponent(operation)}`;
+      return (await get<{ rollouts: RolloutStatus[] }>(`/control/rollout${of}`)).rollouts;
+    },
+    commandRollout: (operation, command, change, dryRun) =>
+      post(`/control/rollout/${encodeURIComponent(operation)}/${command}`, { ...change, dryRun }),
     setFault: async (path, fault) =>
       (await post<{ fault: Fault }>("/control/fault", { path, ...fault })).fault,
     mismatches: async () =>

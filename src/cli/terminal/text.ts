@@ -35,9 +35,12 @@ export function visible(text: string): string {
   return text.replace(treacherous, escaped);
 }
 
-/** JSON of `value` in which no character could mislead a reader; it parses to the same value. */
-export function visibleJson(value: unknown): string {
-  const text = JSON.stringify(value, null, 2) ?? "null";
+/**
+ * JSON of `value` in which no character could mislead a reader; it parses to the same value. With an
+ * indent of 0 it is one line.
+ */
+export function visibleJson(value: unknown, indent = 2): string {
+  const text = JSON.stringify(value, null, indent) ?? "null";
   return text.replace(treacherous, (character) =>
     character === "\n" ? character : jsonEscaped(character),
   );

@@ -6,6 +6,7 @@ import { type ErrorProvider, unknownProvider } from "../errors.ts";
 import type { ProviderName } from "../file-manager.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { ObjectStorage } from "../storage/object-storage.ts";
+import type { UploadCounts } from "./upload-counts.ts";
 
 /** What a file manager is made of. */
 export interface FileManagerParts {
@@ -17,6 +18,8 @@ export interface FileManagerParts {
   readonly lock: ContentLock;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Where uploads are counted; default: nowhere. */
+  readonly counts?: UploadCounts;
 }
 
 /** The provider of that name. Throws `FILES_UNKNOWN_PROVIDER` when it is not configured. */

@@ -80,10 +80,14 @@ async function attemptUpload(
     const known = await parts.catalog.findContent(key, upload.signal);
     const { request, signal } = upload;
     const duplicate = known && (await duplicateOf(parts, request, known, signal));
-    if (duplicate !== null) return duplicate;
+    if (duplicate !== null) {
+      parts.counts?.add("returned", duplicate.sizeBytes);
+      return duplicate;
+    }
     const content = known ?? (await storeContent(parts, upload, key, undo));
     const file = await addFile(parts, upload, content, undo);
     if (file === null) await undo.run();
+    else parts.counts?.add(known === null ? "stored" : "reused", file.sizeBytes);
     return file;
   } catch (error) {
     const undone = await undo.run();

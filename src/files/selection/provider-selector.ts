@@ -1,3 +1,5 @@
+import { type Clock, sleep } from "../../base/clock.ts";
+import type { Health } from "../providers/health/health.ts";
 import type { ProviderProfile } from "../providers/profiles.ts";
 import type { SteadyProvider } from "../providers/steady/steady-provider.ts";
 import { noProvider } from "./no-provider.ts";
@@ -16,6 +18,12 @@ export interface ProviderSelectorOptions {
   /** The limits of every provider that is set up, `none` among them where that may be chosen. */
   readonly profiles: readonly ProviderProfile[];
   readonly providers: readonly SteadyProvider[];
+  readonly clock: Clock;
+  /**
+   * How long an upload waits to hear how a provider is, in milliseconds; default 3,000. After it, what was
+   * known last counts: a provider that hangs must not hold up uploads to the others.
+   */
+  readonly healthWaitMs?: number;
 }
 
 /** Gathers what is known of every provider and chooses one (see {@link selectProvider}). */
@@ -55,8 +63,24 @@ export class ProviderSelector {
       const health = profile.provider === "none" ? "up" : "down";
       return { profile, health, healthReason: "it is not set up", quota: null, throughput };
     }
-    const { state: health, reason: healthReason } = await provider.checkHealth(signal);
+    const { state: health, reason: healthReason } = await this.#healthOf(provider, signal);
     const quota = provider.quota(request.purpose ?? profile.defaultPurpose);
     return { profile, health, healthReason, quota, throughput };
+  }
+
+  async #healthOf(provider: SteadyProvider, signal: AbortSignal): Promise<Health> {
+    const { clock, healthWaitMs = 3000 } = this.#options;
+    const over = new AbortController();
+    const late = async (): Promise<Health> => {
+      await sleep(clock, healthWaitMs, AbortSignal.any([signal, over.signal]), true);
+      const { health } = provider.status;
+      const reason = `it did not say how it is within ${healthWaitMs} ms`;
+      return health.state === "unknown" ? { ...health, state: "down", reason } : health;
+    };
+    try {
+      return await Promise.race([provider.checkHealth(signal), late()]);
+    } finally {
+      over.abort();
+    }
   }
 }

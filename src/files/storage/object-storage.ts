@@ -10,7 +10,7 @@ export interface NewObject {
   /** Exactly as many bytes as the body has. */
   readonly sizeBytes: number;
   readonly mimeType: string;
-  /** Asked once. A body that throws stops the upload, and nothing is stored. */
+  /** Asked once for each attempt, always for the same bytes. A body that throws stops the upload, and nothing is stored. */
   readonly open: () => ObjectBody;
 }
 

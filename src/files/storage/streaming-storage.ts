@@ -37,6 +37,18 @@ export interface StreamingStorageOptions {
   readonly settleMs?: number;
 }
 
+/** How much of a pool of connections is in use. */
+export interface PoolUse {
+  readonly pool: "storage-writes" | "storage-reads";
+  /** Connections that are open. */
+  readonly connected: number;
+  /** Requests that are being answered, and requests that wait for a connection. */
+  readonly running: number;
+  readonly queued: number;
+  /** Connections at most. */
+  readonly limit: number;
+}
+
 interface Limits extends PutLimits {
   readonly answerMs: number;
 }
@@ -55,6 +67,7 @@ export class StreamingStorage implements ObjectStorage, ObjectListing {
   readonly #limits: Limits;
   readonly #writes: Pool;
   readonly #reads: Pool;
+  readonly #connections: { readonly writes: number; readonly reads: number };
   readonly #objects: string;
   readonly #bucket: string;
   readonly #headers: Readonly<Record<string, string>>;
@@ -76,11 +89,22 @@ export class StreamingStorage implements ObjectStorage, ObjectListing {
         headersTimeout: answerMs,
         bodyTimeout: idleMs,
       });
-    this.#writes = pool(options.writeConnections ?? 16);
-    this.#reads = pool(options.readConnections ?? 64);
+    const { writeConnections: writes = 16, readConnections: reads = 64 } = options;
+    this.#connections = { writes, reads };
+    this.#writes = pool(writes);
+    this.#reads = pool(reads);
     this.#objects = `${base.pathname.replace(/\/+$/, "")}/storage/v1/object`;
     this.#bucket = encodeURIComponent(access.bucket);
     this.#headers = { apikey: access.secretKey, authorization: `Bearer ${access.secretKey}` };
+  }
+
+  /** How much of both pools is in use right now. */
+  get use(): readonly PoolUse[] {
+    const { writes, reads } = this.#connections;
+    return [
+      useOf("storage-writes", this.#writes, writes),
+      useOf("storage-reads", this.#reads, reads),
+    ];
   }
 
   async put(object: NewObject, signal: AbortSignal): Promise<void> {
@@ -217,6 +241,11 @@ export class StreamingStorage implements ObjectStorage, ObjectListing {
   #pathOf(key: string, door = ""): string {
     return `${this.#objects}${door}/${this.#bucket}/${encodeKey(key)}`;
   }
+}
+
+function useOf(name: PoolUse["pool"], { stats }: Pool, limit: number): PoolUse {
+  const { connected, running, queued } = stats;
+  return { pool: name, connected, running, queued, limit };
 }
 
 /** The body in a form that undici sends chunk by chunk, each only when the one before was written. */

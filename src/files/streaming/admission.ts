@@ -9,6 +9,12 @@ export interface AdmissionOptions {
   readonly waitingMax: number;
 }
 
+/** What goes on at an {@link Admission}. */
+export interface AdmissionUse {
+  readonly running: number;
+  readonly waiting: number;
+}
+
 /** So many at once, in the order of asking; waiting ends with the caller's patience. */
 export class Admission {
   readonly #limit: LimitFunction;
@@ -17,6 +23,11 @@ export class Admission {
   constructor(options: AdmissionOptions) {
     this.#limit = pLimit(options.running);
     this.#options = options;
+  }
+
+  /** How many run and wait right now. */
+  get use(): AdmissionUse {
+    return { running: this.#limit.activeCount, waiting: this.#limit.pendingCount };
   }
 
   /**

@@ -1,5 +1,7 @@
+import type { Clock } from "../../base/clock.ts";
 import type { Call } from "../../migration/call.ts";
 import { AccessStamps } from "../catalog/access-stamps.ts";
+import type { Catalog } from "../catalog/catalog.ts";
 import { SupabaseCatalog } from "../catalog/supabase-catalog.ts";
 import { integrity, notFound } from "../errors.ts";
 import type {
@@ -14,6 +16,9 @@ import type {
   UploadRequest,
 } from "../file-manager.ts";
 import type { ProviderFile } from "../providers/provider.ts";
+import { BackendRetries, type BackendRetriesOptions } from "../retry/backend-retries.ts";
+import { retryingCatalog } from "../retry/retrying-catalog.ts";
+import { retryingStorage } from "../retry/retrying-storage.ts";
 import { deleteFile } from "../saga/delete-saga.ts";
 import { missingObject } from "../saga/missing-object.ts";
 import { partsOf } from "../saga/operation-log.ts";
@@ -24,12 +29,16 @@ import { resolveRange } from "../storage/byte-range.ts";
 import type { ObjectFacts } from "../storage/object-storage.ts";
 import type { PartialUpload } from "../storage/resumable/partial-uploads.ts";
 import { type ResumableOptions, ResumableUploads } from "../storage/resumable/resumable-uploads.ts";
-import { StreamingStorage, type StreamingStorageOptions } from "../storage/streaming-storage.ts";
+import {
+  type PoolUse,
+  StreamingStorage,
+  type StreamingStorageOptions,
+} from "../storage/streaming-storage.ts";
 import { type SupabaseAccess, SupabaseConnection } from "../storage/supabase-connection.ts";
-import { Admission } from "./admission.ts";
+import { Admission, type AdmissionUse } from "./admission.ts";
 import { checkedBody } from "./checked-body.ts";
 import { OutgoingBytes } from "./outgoing-bytes.ts";
-import { type KnownHash, SourceHashes } from "./source-hashes.ts";
+import { type HashCounts, type KnownHash, SourceHashes } from "./source-hashes.ts";
 
 /** Limits of a {@link StreamingFileManager}; all have defaults. */
 export interface StreamingFileManagerOptions {
@@ -41,6 +50,20 @@ export interface StreamingFileManagerOptions {
   readonly hashesMax?: number;
   /** Sends large files in parts that survive a lost connection; default null: all in one piece. */
   readonly resumable?: ResumableUploads | null;
+  /** Tells how much of the connections is in use; default: nothing is known. */
+  readonly pools?: () => readonly PoolUse[];
+  /** Tells how often requests to the backend were repeated; default: never. */
+  readonly retriesMade?: () => number;
+}
+
+/** What goes on in a streaming file manager. */
+export interface StreamingUse {
+  /** Uploads that are hashed, and those that are sent. */
+  readonly hashing: AdmissionUse;
+  readonly sending: AdmissionUse;
+  readonly hashes: HashCounts;
+  readonly pools: readonly PoolUse[];
+  readonly retriesMade: number;
 }
 
 /**
@@ -54,17 +77,30 @@ export class StreamingFileManager implements FileManager {
   readonly #hashing: Admission;
   readonly #sending: Admission;
   readonly #hashes: SourceHashes;
+  readonly #watched: Pick<StreamingFileManagerOptions, "pools" | "retriesMade">;
   /** From this size on the store's ETags are no MD5: computing one to compare would be wasted. */
   #noMd5FromBytes = Number.POSITIVE_INFINITY;
 
   constructor(parts: FileManagerParts, options: StreamingFileManagerOptions = {}) {
     const { uploads = 8, waitingUploadsMax = 1000, hashesMax = 1000, resumable = null } = options;
     this.#parts = parts;
+    this.#watched = options;
     this.#resumable = resumable;
     this.#stamps = new AccessStamps(parts);
     this.#hashing = new Admission({ running: uploads, waitingMax: waitingUploadsMax });
     this.#sending = new Admission({ running: uploads, waitingMax: waitingUploadsMax });
     this.#hashes = new SourceHashes(hashesMax);
+  }
+
+  /** What goes on right now, and what was counted since the start. */
+  get use(): StreamingUse {
+    return {
+      hashing: this.#hashing.use,
+      sending: this.#sending.use,
+      hashes: this.#hashes.counts,
+      pools: this.#watched.pools?.() ?? [],
+      retriesMade: this.#watched.retriesMade?.() ?? 0,
+    };
   }
 
   upload(request: UploadRequest, call: Call): Promise<StoredFile> {
@@ -199,32 +235,48 @@ interface OutgoingUpload {
 /** What {@link openStreamingFileManager} connects. */
 export interface StreamingConnectOptions
   extends Omit<FileManagerParts, "catalog" | "storage">,
-    Omit<StreamingFileManagerOptions, "resumable"> {
+    Omit<StreamingFileManagerOptions, "resumable" | "pools" | "retriesMade"> {
   readonly supabase: SupabaseAccess;
-  /** Connections for rows; default 16. */
-  readonly catalogConnections?: number;
-  /** Milliseconds one request for rows may take; default 15,000. */
-  readonly catalogTimeoutMs?: number;
+  /** The rows; default: opened here. Closed with the manager. */
+  readonly catalog?: Catalog;
+  /** How passing failures of rows and objects are repeated. */
+  readonly retry?: Omit<BackendRetriesOptions, "clock" | "logger">;
   readonly storage?: Omit<StreamingStorageOptions, "clock">;
   /** How large files are sent in parts; null sends all in one piece. */
   readonly resumable?: Omit<ResumableOptions, "clock" | "logger" | "head"> | null;
 }
 
+/** How {@link openCatalog} uses the network. */
+export interface CatalogOptions {
+  readonly clock: Clock;
+  /** Kept connections; default 16. */
+  readonly connections?: number;
+  /** Milliseconds one request may take; default 15,000. */
+  readonly timeoutMs?: number;
+}
+
+/** The rows in Supabase, over kept connections. One call is one request; nothing is repeated. */
+export function openCatalog(
+  supabase: SupabaseAccess,
+  { clock, connections = 16, timeoutMs = 15_000 }: CatalogOptions,
+): Catalog {
+  return new SupabaseCatalog(new SupabaseConnection(supabase, { clock, connections, timeoutMs }));
+}
+
 /** A streaming file manager on Supabase, with kept connections and time limits. */
 export function openStreamingFileManager(options: StreamingConnectOptions): StreamingFileManager {
   const { supabase, clock, logger, lock, providers } = options;
-  const connection = new SupabaseConnection(supabase, {
-    clock,
-    connections: options.catalogConnections ?? 16,
-    timeoutMs: options.catalogTimeoutMs ?? 15_000,
-  });
+  const retries = new BackendRetries({ ...options.retry, clock, logger });
+  const catalog = options.catalog ?? openCatalog(supabase, { clock });
+  const storage = new StreamingStorage(supabase, { ...options.storage, clock });
   const parts: FileManagerParts = {
     clock,
     logger,
     lock,
     providers,
-    catalog: new SupabaseCatalog(connection),
-    storage: new StreamingStorage(supabase, { ...options.storage, clock }),
+    ...(options.counts === undefined ? {} : { counts: options.counts }),
+    catalog: retryingCatalog(catalog, retries),
+    storage: retryingStorage(storage, retries),
   };
   const head = (key: string, signal: AbortSignal): Promise<ObjectFacts | null> =>
     parts.storage.head(key, signal);
@@ -232,5 +284,6 @@ export function openStreamingFileManager(options: StreamingConnectOptions): Stre
     options.resumable === null
       ? null
       : new ResumableUploads(supabase, { ...options.resumable, clock, logger, head });
-  return new StreamingFileManager(parts, { ...options, resumable });
+  const watched = { pools: () => storage.use, retriesMade: () => retries.made };
+  return new StreamingFileManager(parts, { ...options, ...watched, resumable });
 }

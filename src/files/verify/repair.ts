@@ -1,4 +1,4 @@
-import type { Finding } from "./comparison.ts";
+import { contentIdOfKey, type Finding } from "./comparison.ts";
 import { type FindingPlaces, isStillSo, providerFor, rowOf } from "./confirmation.ts";
 
 /**
@@ -45,6 +45,8 @@ async function removeUnused(
   if (content.providerFileId !== null) {
     await providerFor(places, content)?.remove(content.providerFileId, signal);
   }
+  // An object that was there before us, and was taken in by a backfill, is not ours to remove.
+  if (contentIdOfKey(content.storageKey) === null) return true;
   await places.storage.remove(content.storageKey, signal);
   return true;
 }

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import type { Clock } from "../../base/clock.ts";
+import type { Clock, Timer } from "../../base/clock.ts";
 import { CodedError } from "../../base/errors.ts";
 import { TypedEvent } from "../../base/event.ts";
 import type { ChildLog } from "./child-log.ts";
@@ -17,6 +17,12 @@ export interface ChildProcessOptions<Settings> {
   readonly clock: Clock;
   /** Milliseconds until the child must have answered `ready`. */
   readonly startTimeoutMs: number;
+  /** Milliseconds until a child that answers `ready` first must be up. Default 120000. */
+  readonly joinTimeoutMs?: number;
+  /** Milliseconds that the child gets to stop before it is killed. Default 950. */
+  readonly stopLimitMs?: number;
+  /** Set beside what every child gets; nothing is inherited from the parent. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** How a child ended that nobody asked to end. */
@@ -47,16 +53,25 @@ const CHILD_ENVIRONMENT: Readonly<Record<string, string>> = {
  */
 const V8_OPTIONS: string[] = ["--liftoff-only"];
 
+const JOIN_TIMEOUT_MS = 120_000;
+
 /** One child process: started, watched, stopped. */
-export class BackendProcess<Settings, Ready> {
+export class BackendProcess<Settings, Ready, Joined = unknown> {
   readonly name: string;
   readonly pid: number;
+  /** The child ended by itself after it was up. */
   readonly exited: TypedEvent<ChildExit>;
+  /**
+   * Resolves once the child is up, which is with `ready` for most. Rejects with the child's own code,
+   * `SANDBOX_START_FAILED`, or `SANDBOX_CLOSED` when it was stopped before. Nobody has to wait for it.
+   */
+  readonly joined: Promise<Joined>;
   readonly #child: ChildProcess;
   readonly #options: ChildProcessOptions<Settings>;
   readonly #gone: Promise<void>;
   #stopping = false;
-  #ready = false;
+  #up = false;
+  #stopJoining: () => void = () => undefined;
 
   private constructor(options: ChildProcessOptions<Settings>, child: ChildProcess) {
     this.name = options.name;
@@ -67,7 +82,7 @@ export class BackendProcess<Settings, Ready> {
     this.#gone = new Promise((resolve) => {
       child.once("exit", (exitCode, signal) => {
         resolve();
-        if (this.#stopping || !this.#ready) return;
+        if (this.#stopping || !this.#up) return;
         const tail = options.log.tail();
         this.exited.emit({ name: this.name, pid: this.pid, exitCode, signal, tail });
       });
@@ -75,6 +90,8 @@ export class BackendProcess<Settings, Ready> {
         if (child.pid === undefined) resolve();
       });
     });
+    this.joined = this.#awaitJoined();
+    this.joined.catch(() => undefined);
     // After the last line, which may come later than the exit.
     child.once("close", () => options.log.close());
     child.stdout?.on("data", (chunk: Buffer) => options.log.write(chunk));
@@ -86,21 +103,20 @@ export class BackendProcess<Settings, Ready> {
    * Ctrl-C reaches only the parent, which drains first and then stops its children. Once ready, the
    * child does not keep the parent alive. Rejects with the child's own code, or `SANDBOX_START_FAILED`.
    */
-  static async start<Settings, Ready>(
+  static async start<Settings, Ready, Joined = unknown>(
     options: ChildProcessOptions<Settings>,
-  ): Promise<{ process: BackendProcess<Settings, Ready>; ready: Ready }> {
+  ): Promise<{ process: BackendProcess<Settings, Ready, Joined>; ready: Ready }> {
     const child = fork(fileURLToPath(options.program), [], {
       execPath: process.execPath,
       execArgv: V8_OPTIONS,
-      env: CHILD_ENVIRONMENT,
+      env: { ...CHILD_ENVIRONMENT, ...options.environment },
       detached: true,
       windowsHide: true,
       stdio: ["ignore", "pipe", "pipe", "ipc"],
     } as Parameters<typeof fork>[2]);
-    const started = new BackendProcess<Settings, Ready>(options, child);
+    const started = new BackendProcess<Settings, Ready, Joined>(options, child);
     try {
       const ready = await started.#awaitReady();
-      started.#ready = true;
       started.#holdParent(false);
       return { process: started, ready };
     } catch (error) {
@@ -109,15 +125,15 @@ export class BackendProcess<Settings, Ready> {
     }
   }
 
-  /** Asks the child to stop and waits until it is gone: at most about a second, then it is killed. */
+  /** Asks the child to stop and waits until it is gone: at most `stopLimitMs`, then it is killed. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    this.#stopJoining();
     if (this.#child.pid === undefined) return this.#gone;
     this.#holdParent(true);
     this.#tell({ kind: "stop" });
-    const timer = this.#options.clock.after(PARENT_STOP_LIMIT_MS, () =>
-      this.#child.kill("SIGKILL"),
-    );
+    const { clock, stopLimitMs = PARENT_STOP_LIMIT_MS } = this.#options;
+    const timer = clock.after(stopLimitMs, () => this.#child.kill("SIGKILL"));
     await this.#gone;
     timer.cancel();
   }
@@ -130,7 +146,9 @@ export class BackendProcess<Settings, Ready> {
     );
     this.#child.once("message", (message: FromChild<Ready>) => {
       if (message.kind === "ready") resolve(message.ready);
-      else reject(this.#startRefused(message.code, message.message));
+      else if (message.kind === "failed") {
+        reject(this.#startRefused(message.code, message.message));
+      }
     });
     this.#child.once("error", (cause) => reject(this.#startFailed(cause.message, cause)));
     this.#child.once("exit", (code, signal) =>
@@ -138,6 +156,31 @@ export class BackendProcess<Settings, Ready> {
     );
     this.#tell({ kind: "start", settings: this.#options.settings });
     return promise.finally(() => timer.cancel());
+  }
+
+  #awaitJoined(): Promise<Joined> {
+    const { promise, resolve, reject } = Promise.withResolvers<Joined>();
+    const { joinTimeoutMs = JOIN_TIMEOUT_MS, clock } = this.#options;
+    let timer: Timer | undefined;
+    this.#child.on("message", (message: FromChild<Ready, Joined>) => {
+      if (message.kind === "failed") reject(this.#startRefused(message.code, message.message));
+      else if (message.kind === "ready" && message.joins) {
+        const late = (): void =>
+          reject(this.#startFailed(`it was not up after ${joinTimeoutMs} ms`));
+        timer = clock.after(joinTimeoutMs, late, true);
+      } else {
+        this.#up = true;
+        resolve((message.kind === "joined" ? message.joined : undefined) as Joined);
+      }
+    });
+    this.#child.once("exit", (code, signal) =>
+      reject(this.#startFailed(`it exited with ${signal ?? `code ${code}`}`)),
+    );
+    this.#stopJoining = () => {
+      const message = `The sandbox's ${this.name} process was stopped before it was up.`;
+      reject(new CodedError("SANDBOX_CLOSED", message, { status: 503 }));
+    };
+    return promise.finally(() => timer?.cancel());
   }
 
   #startRefused(code: string, message: string): CodedError {

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import type { Control, ControlChange } from "../../app/control.ts";
+import type { Control, ControlChange, Fault } from "../../app/control.ts";
 import type { Path } from "../../migration/call.ts";
 import { shortText, valid, wholeNumber } from "../valid-input.ts";
 
@@ -19,7 +19,8 @@ export interface ChangeCommand {
 /** A fault to set on one path. */
 export interface FaultCommand {
   readonly path: Path;
-  readonly fault: { readonly errorRate: number; readonly latencyMs: number };
+  /** Fields that are left out are 0; `REHEARSAL_INVALID_FAULT` names a value that cannot be. */
+  readonly fault: Readonly<Partial<Fault>>;
 }
 
 /** Whose routing is to be explained. */
@@ -71,15 +72,45 @@ export function changeCommand(body: unknown): ChangeCommand {
   return { operation: name, change };
 }
 
-const faultSchema = v.strictObject({
-  path: v.picklist(["legacy", "candidate"], "use legacy or candidate"),
-  errorRate: v.optional(numberBetween(0, 1, "use a share from 0 to 1"), 0),
-  latencyMs: v.optional(numberBetween(0, 60_000, "use 0 to 60000 milliseconds"), 0),
+const amount = v.optional(v.number("use a number"));
+/** What a rollout is told, and whether it is only asked. */
+export interface RolloutOrder {
+  readonly change: ControlChange;
+  readonly dryRun: boolean;
+}
+
+const rolloutSchema = v.strictObject({ reason, by, dryRun: v.optional(v.boolean(), false) });
+const rolloutCommands = ["start", "pause", "resume", "approve", "advance", "abort"] as const;
+const commandSchema = v.object({
+  command: v.picklist(rolloutCommands, `use one of ${rolloutCommands.join(", ")}`),
 });
 
-/** Reads `{path, errorRate?, latencyMs?}`; what is left out is 0. */
+/** Reads `{reason, by, dryRun?}`. */
+export function rolloutOrder(body: unknown): RolloutOrder {
+  const { dryRun, ...change } = valid(rolloutSchema, body, "body");
+  return { change, dryRun };
+}
+
+/** Reads the command at the end of a rollout's address. */
+export function rolloutCommand(command: string): (typeof rolloutCommands)[number] {
+  return valid(commandSchema, { command }, "address").command;
+}
+
+const faultSchema = v.strictObject({
+  path: v.picklist(["legacy", "candidate"], "use legacy or candidate"),
+  errorRate: amount,
+  latencyMs: amount,
+  unknownErrorRate: amount,
+  mismatchRate: amount,
+  leakBytes: amount,
+});
+
+/** Reads `{path}` and the fields of a fault; what is left out is 0. */
 export function faultCommand(body: unknown): FaultCommand {
-  const { path, ...fault } = valid(faultSchema, body, "body");
+  const { path, ...given } = valid(faultSchema, body, "body");
+  const fault = Object.fromEntries(
+    Object.entries(given).filter(([, value]) => value !== undefined),
+  ) as Partial<Fault>;
   return { path, fault };
 }
 

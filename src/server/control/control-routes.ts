@@ -13,6 +13,8 @@ import {
   faultCommand,
   flagCommand,
   journalQuery,
+  rolloutCommand,
+  rolloutOrder,
 } from "./control-body.ts";
 
 /** What the control routes are made of. */
@@ -61,6 +63,11 @@ function addQuestions(server: FastifyInstance, app: App): void {
     const entries = await control.journal(journalQuery(request.query));
     return { entries };
   });
+  server.get("/control/rollout", () => Promise.resolve({ rollouts: control.rollouts() }));
+  type WithOperation = { Params: { operation: string } };
+  server.get<WithOperation>("/control/rollout/:operation", (request) =>
+    Promise.resolve({ rollouts: control.rollouts(request.params.operation) }),
+  );
   server.get("/control/explain", (request) => {
     const { operation, key } = explainQuestion(request.query);
     return Promise.resolve(control.explain(operation, key));
@@ -85,6 +92,14 @@ function addCommands(server: FastifyInstance, app: App): void {
     const { operation, change } = changeCommand(request.body);
     return sendReports(reply, [await control.rearm(operation, change)]);
   });
+  server.post<{ Params: { operation: string; command: string } }>(
+    "/control/rollout/:operation/:command",
+    (request) => {
+      const { operation, command } = request.params;
+      const { change, dryRun } = rolloutOrder(request.body);
+      return control.commandRollout(operation, rolloutCommand(command), change, dryRun);
+    },
+  );
   server.post<{ Params: { id: string } }>("/control/mismatches/:id/replay", (request) =>
     control.replayMismatch(request.params.id),
   );

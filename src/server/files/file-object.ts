@@ -1,4 +1,5 @@
 import type { FilePage, StoredFile } from "../../files/file-manager.ts";
+import type { UploadAnswer } from "../../files/file-service.ts";
 
 /** A file as OpenAI's API shows it, with three fields of ours at the end. */
 export interface FileObject {
@@ -13,6 +14,14 @@ export interface FileObject {
   readonly provider: string;
   readonly sha256: string;
   readonly mime_type: string;
+}
+
+/** The answer to an upload: the file, and where its provider was left to us, which one was chosen and why. */
+export interface UploadedObject extends FileObject {
+  readonly provider_choice?: {
+    readonly provider: string;
+    readonly reasons: readonly string[];
+  };
 }
 
 /** A page of files as OpenAI's API shows it. */
@@ -38,6 +47,12 @@ export function fileObject(file: StoredFile): FileObject {
     sha256: file.sha256,
     mime_type: file.mimeType,
   };
+}
+
+/** What an upload came to, in that shape. */
+export function uploadedObject({ value, choice }: UploadAnswer): UploadedObject {
+  const file = fileObject(value);
+  return choice === null ? file : { ...file, provider_choice: choice };
 }
 
 /** A page of ours in that shape. */

@@ -1,10 +1,14 @@
 import * as v from "valibot";
+import { duplicateChoices, type OnDuplicate } from "../../files/file-manager.ts";
 import { invalidRequest } from "../errors.ts";
 
 /** What the fields of an upload say beside the file. */
 export interface UploadFields {
   readonly purpose: string | null;
   readonly provider: string | null;
+  /** What will be asked about the file, for `provider=auto`. */
+  readonly question: string | null;
+  readonly onDuplicate: OnDuplicate | null;
   readonly metadata: Readonly<Record<string, string>>;
 }
 
@@ -13,12 +17,18 @@ const PAIRS_MAX = 16;
 const KEY_CHARACTERS_MAX = 64;
 const VALUE_CHARACTERS_MAX = 512;
 
-const plainFields: ReadonlySet<string> = new Set(["purpose", "provider", "metadata"]);
+const plainFields: ReadonlySet<string> = new Set([
+  "purpose",
+  "provider",
+  "question",
+  "on_duplicate",
+  "metadata",
+]);
 const metadataKey = /^metadata\[([^[\]]+)\]$/;
 
 /**
- * Reads the fields of an upload: `purpose`, `provider`, and metadata as one JSON object in `metadata`
- * or as `metadata[key]` fields. Throws `GATEWAY_INVALID_REQUEST` for fields nobody knows, because an
+ * Reads the fields of an upload: `purpose`, `provider`, `question`, `on_duplicate`, and metadata as one
+ * JSON object in `metadata` or as `metadata[key]` fields. Throws `GATEWAY_INVALID_REQUEST` for fields nobody knows, because an
  * ignored one (`expires_after`) would be a promise we do not keep.
  */
 export function uploadFields(fields: ReadonlyMap<string, string>): UploadFields {
@@ -33,8 +43,22 @@ export function uploadFields(fields: ReadonlyMap<string, string>): UploadFields 
   return {
     purpose: fields.get("purpose") ?? null,
     provider: fields.get("provider") ?? null,
+    question: fields.get("question") || null,
+    onDuplicate: onDuplicateOf(fields.get("on_duplicate")),
     metadata: Object.fromEntries(pairs),
   };
+}
+
+/** Null where nothing is said. Throws `GATEWAY_INVALID_REQUEST` for anything but the three choices. */
+export function onDuplicateOf(text: string | null | undefined): OnDuplicate | null {
+  if (text === null || text === undefined || text === "") return null;
+  const choice = duplicateChoices.find((each) => each === text);
+  if (choice !== undefined) return choice;
+  const shown = JSON.stringify(text.slice(0, 64));
+  throw invalidRequest(
+    "on_duplicate",
+    `\`on_duplicate\` is ${duplicateChoices.join(", ")}, not ${shown}.`,
+  );
 }
 
 const textRecord = v.pipe(
@@ -79,6 +103,6 @@ function unknownField(name: string): Error {
   const shown = JSON.stringify(name.slice(0, 64));
   return invalidRequest(
     name.slice(0, 64),
-    `An upload has no field ${shown}. Send file, purpose, provider and metadata only.`,
+    `An upload has no field ${shown}. Send file, purpose, provider, question, on_duplicate and metadata only.`,
   );
 }

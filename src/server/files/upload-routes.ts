@@ -1,14 +1,15 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { tooLarge } from "../../files/errors.ts";
+import { autoProvider } from "../../files/file-manager.ts";
 import type { UploadInput } from "../../files/file-service.ts";
 import type { StagedFile } from "../../files/spool.ts";
 import { invalidRequest, missingFields } from "../errors.ts";
 import { BodyWatch } from "./body-watch.ts";
 import { callerOf, type FileRouteOptions } from "./file-call.ts";
-import { type FileObject, fileObject } from "./file-object.ts";
+import { type UploadedObject, uploadedObject } from "./file-object.ts";
 import { type ReceivedForm, receiveForm } from "./multipart-form.ts";
 import { receiveRawBody } from "./raw-body.ts";
-import { uploadFields } from "./upload-form.ts";
+import { onDuplicateOf, type UploadFields, uploadFields } from "./upload-form.ts";
 
 interface Incoming {
   readonly request: FastifyRequest;
@@ -29,7 +30,7 @@ async function postFile(
   request: FastifyRequest,
   reply: FastifyReply,
   options: FileRouteOptions,
-): Promise<FileObject> {
+): Promise<UploadedObject> {
   const { app, limits } = options;
   const { maxFileBytes } = app.config;
   const limitBytes = maxFileBytes + limits.formOverheadBytes;
@@ -49,13 +50,15 @@ function checkedForm(form: ReceivedForm): {
   file: StagedFile;
   fields: Omit<UploadInput, "owner" | "name" | "source">;
 } {
-  const { purpose, provider, metadata } = uploadFields(form.fields);
+  const { metadata, ...said } = uploadFields(form.fields);
   const { file } = form;
-  if (file === null || !purpose) {
-    const missing = [...(file === null ? ["file"] : []), ...(purpose ? [] : ["purpose"])];
+  // Whoever leaves the provider to us may leave it to us what the file is for there.
+  const isPurposeOpen = !said.purpose && said.provider !== autoProvider;
+  if (file === null || isPurposeOpen) {
+    const missing = [...(file === null ? ["file"] : []), ...(isPurposeOpen ? ["purpose"] : [])];
     throw missingFields(missing);
   }
-  return { file, fields: { purpose, metadata, ...(provider ? { provider } : {}) } };
+  return { file, fields: { metadata, ...settingsOf(said) } };
 }
 
 async function putFile(
@@ -63,20 +66,20 @@ async function putFile(
   reply: FastifyReply,
   options: FileRouteOptions,
   name: string,
-): Promise<FileObject> {
+): Promise<UploadedObject> {
   const { app } = options;
-  const purpose = setting(request, "purpose");
-  const provider = setting(request, "provider");
+  const settings = settingsOf({
+    purpose: setting(request, "purpose"),
+    provider: setting(request, "provider"),
+    question: setting(request, "question"),
+    onDuplicate: onDuplicateOf(setting(request, "on_duplicate")),
+  });
   const limitBytes = app.config.maxFileBytes;
   const staged = await receiving({ request, reply, limitBytes }, options, (signal) =>
     receiveRawBody(request.raw, { spool: app.spool, maxFileBytes: limitBytes, signal }),
   );
   try {
-    return await store(request, options, staged, {
-      name,
-      ...(purpose === null ? {} : { purpose }),
-      ...(provider === null ? {} : { provider }),
-    });
+    return await store(request, options, staged, { name, ...settings });
   } finally {
     await staged.release();
   }
@@ -109,22 +112,45 @@ async function store(
   { app }: FileRouteOptions,
   source: StagedFile,
   input: Omit<UploadInput, "owner" | "source">,
-): Promise<FileObject> {
+): Promise<UploadedObject> {
   const { exchange } = request;
   const caller = callerOf(request);
   exchange.fileBytes = source.sizeBytes;
-  const { value } = await app.files.upload(
+  const answer = await app.files.upload(
     { ...input, owner: caller.owner, source },
     exchange.callOptions(caller),
   );
-  return fileObject(value);
+  return uploadedObject(answer);
 }
 
-/** A setting of an upload by PUT, from the query or else from its header. */
-function setting(request: FastifyRequest, name: "purpose" | "provider"): string | null {
+/** What an upload says beside its bytes; null or empty where it says nothing. */
+type UploadSettings = Omit<UploadFields, "metadata">;
+
+function settingsOf(said: UploadSettings): Omit<UploadInput, "owner" | "name" | "source"> {
+  const { purpose, provider, question, onDuplicate } = said;
+  if (question !== null && provider !== autoProvider) {
+    throw invalidRequest(
+      "question",
+      "`question` helps to choose a provider: send provider=auto with it.",
+    );
+  }
+  return {
+    ...(purpose ? { purpose } : {}),
+    ...(provider ? { provider } : {}),
+    ...(question === null ? {} : { question }),
+    ...(onDuplicate === null ? {} : { onDuplicate }),
+  };
+}
+
+/** Characters of a setting at most. */
+const settingMax = { purpose: 64, provider: 64, on_duplicate: 64, question: 4000 } as const;
+
+/** A setting of an upload by PUT, from the query or else from its header (`x-changeover-on-duplicate`). */
+function setting(request: FastifyRequest, name: keyof typeof settingMax): string | null {
   const fromQuery = (request.query as Record<string, unknown>)[name];
-  const value = fromQuery ?? request.headers[`x-changeover-${name}`];
+  const value = fromQuery ?? request.headers[`x-changeover-${name.replace("_", "-")}`];
   if (value === undefined || value === "") return null;
-  if (typeof value === "string" && value.length <= 64) return value;
-  throw invalidRequest(name, `\`${name}\` must be one text of at most 64 characters.`);
+  const max = settingMax[name];
+  if (typeof value === "string" && value.length <= max) return value;
+  throw invalidRequest(name, `\`${name}\` must be one text of at most ${max} characters.`);
 }

@@ -32,6 +32,15 @@ export function checkSite(request: Pick<IncomingMessage, "method" | "headers">):
   if (origin !== undefined && hostOf(origin) !== host?.toLowerCase()) throw crossSite();
 }
 
+/**
+ * Throws `GATEWAY_CROSS_SITE` for a request that a page of another site makes: it could not read the
+ * answer, but it could take the room of those who may.
+ */
+export function checkOwnPage({ headers }: Pick<IncomingMessage, "headers">): void {
+  const site = headers["sec-fetch-site"];
+  if (site === "cross-site" || site === "same-site") throw crossSite();
+}
+
 function hostOf(origin: string): string | null {
   return URL.canParse(origin) ? new URL(origin).host : null;
 }

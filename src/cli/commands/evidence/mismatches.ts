@@ -1,8 +1,8 @@
-import { writeFile } from "node:fs/promises";
 import type { MismatchEntry } from "../../../app/control.ts";
-import { CodedError, codeOf } from "../../../base/errors.ts";
+import { CodedError } from "../../../base/errors.ts";
 import type { Command } from "../../context.ts";
 import type { MismatchDetail, MismatchReplay } from "../../doors/operator-door.ts";
+import { writeNewFile } from "../../process/new-file.ts";
 import { withOperator } from "../../session.ts";
 import { counted, type Line, styled, table } from "../../terminal/text.ts";
 
@@ -50,14 +50,7 @@ export const exportMismatch: Command<ExportOptions> = (context, { words: [id = "
     const text = await operator.exportMismatch(id);
     const { output: file } = options;
     if (file === undefined) return { answer: { value: { text }, lines: text.split("\n") } };
-    try {
-      await writeFile(file, text, { flag: "wx" });
-    } catch (error) {
-      if (codeOf(error) !== "EEXIST") throw error;
-      throw new CodedError("CLI_FILE_EXISTS", `${file} exists already. Name another file.`, {
-        status: 409,
-      });
-    }
+    await writeNewFile(file, text);
     return { answer: { value: { file }, lines: [`Written to ${file}.`] } };
   });
 

@@ -14,5 +14,8 @@ export function createSteadyProvider(options: SteadyProviderOptions): SteadyProv
   const { uploads = 8, requests = 4 } = options.limits ?? {};
   const connections = uploads + requests;
   const provider = createProvider({ ...options, transport: "streaming", connections });
-  return new SteadyProvider(provider, options);
+  return new SteadyProvider(provider, {
+    predictTotals: options.bytesPerSecond === undefined,
+    ...options,
+  });
 }

@@ -6,6 +6,8 @@ import type { Progress } from "../../file-manager.ts";
 import { RetryBudget, type RetryBudgetOptions } from "../../retry/retry-budget.ts";
 import { isRetryable, type RetryPolicy } from "../../retry/retry-policy.ts";
 import { retrying } from "../../retry/retrying.ts";
+import { withinPrediction } from "../../retry/upload-limit.ts";
+import { predictDuration } from "../../selection/duration.ts";
 import { defaultHealthLimits, type Health, type HealthLimits } from "../health/health.ts";
 import { HealthWatch } from "../health/health-watch.ts";
 import { nextThroughput, noThroughput } from "../health/throughput.ts";
@@ -61,6 +63,11 @@ export interface SteadyOptions {
   };
   /** How far the provider's clock may be from ours, in milliseconds; default 120,000. */
   readonly clockSkewMs?: number;
+  /**
+   * End uploads that take far longer than predicted and stand still; default true. Not where a limit of
+   * our own holds bytes back: that would look like standing still.
+   */
+  readonly predictTotals?: boolean;
   /** Tells of provider files that our own tables know: they are never taken for a lost upload. */
   readonly known?: KnownFiles;
   readonly clock?: Clock;
@@ -220,12 +227,36 @@ export class SteadyProvider implements Provider {
   ): Promise<ProviderFile> {
     return this.#through("uploads", signal, async () => {
       const startedMs = this.#clock.monotonicMs();
-      const file = await this.#provider.upload(upload, signal, progress);
+      const file = await this.#sendInTime(upload, signal, progress);
       const ms = this.#clock.monotonicMs() - startedMs;
       const bytes = upload.source.sizeBytes;
       this.#throughput = nextThroughput(this.#throughput, { bytes, ms });
       return file;
     });
+  }
+
+  #sendInTime(
+    upload: ProviderUpload,
+    signal: AbortSignal,
+    progress: Progress | undefined,
+  ): Promise<ProviderFile> {
+    if (this.#options.predictTotals === false) {
+      return this.#provider.upload(upload, signal, progress);
+    }
+    const { totalMs, idleMs } = predictDuration({
+      provider: this.name,
+      // What will be asked about the file is not known here.
+      complexity: "moderate",
+      sizeBytes: upload.source.sizeBytes,
+      throughput: this.#throughput,
+    });
+    const limit = { provider: this.name, clock: this.#clock, totalMs, idleMs };
+    return withinPrediction(limit, signal, (each, moved) =>
+      this.#provider.upload(upload, each, (sentBytes) => {
+        moved(sentBytes);
+        progress?.(sentBytes);
+      }),
+    );
   }
 
   #request<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {

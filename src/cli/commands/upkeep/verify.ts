@@ -1,10 +1,10 @@
-import type { VerifyProgress, VerifyReport } from "../../files/verify/verification.ts";
-import type { Command, CommandContext } from "../context.ts";
-import type { ExitName } from "../exit-codes.ts";
-import { withPackage } from "../process/optional-package.ts";
-import { transferProgress } from "../progress.ts";
-import { withBackendOnly } from "../session.ts";
-import { bytesText, counted, type Line, type Span, styled, table } from "../terminal/text.ts";
+import type { VerifyProgress, VerifyReport } from "../../../files/verify/verification.ts";
+import type { Command, CommandContext } from "../../context.ts";
+import type { ExitName } from "../../exit-codes.ts";
+import { withPackage } from "../../process/optional-package.ts";
+import { transferProgress } from "../../progress.ts";
+import { withBackendOnly } from "../../session.ts";
+import { bytesText, counted, type Line, type Span, styled, table } from "../../terminal/text.ts";
 
 interface VerifyOptions {
   readonly hash?: boolean;
@@ -26,7 +26,7 @@ export const verify: Command<VerifyOptions> = (context, { options }) =>
   withBackendOnly(context, async (backend) => {
     const { verifyBackend } = await withPackage(
       "commands in this process",
-      () => import("../../app/verify-backend.ts"),
+      () => import("../../../app/upkeep/verify-backend.ts"),
     );
     const progress = await phaseProgress(context);
     try {

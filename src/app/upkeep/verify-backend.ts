@@ -1,9 +1,9 @@
-import { type Clock, systemClock } from "../base/clock.ts";
-import { createProvider } from "../files/providers/create-provider.ts";
-import type { VerifyOptions, VerifyReport } from "../files/verify/verification.ts";
-import { verifyOnSupabase } from "../files/verify/verify-on-supabase.ts";
-import { profilesOf } from "./app.ts";
-import type { Backend } from "./backend.ts";
+import { type Clock, systemClock } from "../../base/clock.ts";
+import { createProvider } from "../../files/providers/create-provider.ts";
+import type { VerifyOptions, VerifyReport } from "../../files/verify/verification.ts";
+import { verifyOnSupabase } from "../../files/verify/verify-on-supabase.ts";
+import { profilesOf } from "../app.ts";
+import type { Backend } from "../backend.ts";
 
 /** How {@link verifyBackend} goes. */
 export interface VerifyBackendOptions extends VerifyOptions {

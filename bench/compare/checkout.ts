@@ -1,0 +1,55 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { promisify } from "node:util";
+import { CodedError, toError } from "../../src/base/errors.ts";
+
+/** Another version of this repository, ready to be imported. */
+export interface Checkout {
+  /** The full commit. */
+  readonly commit: string;
+  /** Ends with a slash. */
+  readonly root: URL;
+  remove(): Promise<void>;
+}
+
+const run = promisify(execFile);
+const repository = fileURLToPath(new URL("../..", import.meta.url));
+
+/**
+ * Puts a commit into a git worktree in the folder for temporary files, with this checkout's packages.
+ * Throws `BENCH_NO_SUCH_COMMIT`.
+ */
+export async function checkOut(ref: string): Promise<Checkout> {
+  const commit = await git("rev-parse", "--verify", "--end-of-options", `${ref}^{commit}`).catch(
+    (cause: unknown) => {
+      throw new CodedError(
+        "BENCH_NO_SUCH_COMMIT",
+        `There is no commit ${JSON.stringify(ref)} here: ${toError(cause).message.trim()}`,
+        { cause },
+      );
+    },
+  );
+  const folder = await mkdtemp(join(tmpdir(), "changeover-compare-"));
+  const tree = join(folder, "tree");
+  const remove = async (): Promise<void> => {
+    await git("worktree", "remove", "--force", tree).catch(() => undefined);
+    await rm(folder, { recursive: true, force: true });
+    await git("worktree", "prune").catch(() => undefined);
+  };
+  try {
+    await git("worktree", "add", "--detach", tree, commit);
+    await symlink(join(repository, "node_modules"), join(tree, "node_modules"), "dir");
+    return { commit, root: pathToFileURL(`${tree}/`), remove };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}
+
+async function git(...args: string[]): Promise<string> {
+  const { stdout } = await run("git", args, { cwd: repository });
+  return stdout.trim();
+}

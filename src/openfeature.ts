@@ -1,0 +1,2 @@
+/** Flags of any OpenFeature provider, for reading. */
+export { type OpenFeatureFlagsOptions, openFeatureFlags } from "./flags/openfeature.ts";

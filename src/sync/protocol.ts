@@ -1,0 +1,55 @@
+import type { MessagePort } from "node:worker_threads";
+import type { OnDuplicate } from "../files/file-manager.ts";
+
+/** What the worker is asked to do. */
+export type SyncRequest =
+  | {
+      readonly kind: "upload";
+      readonly path: string;
+      readonly owner: string;
+      readonly key: string | null;
+      readonly name: string | null;
+      readonly provider: string | null;
+      readonly purpose: string | null;
+      readonly mimeType: string | null;
+      readonly metadata: Readonly<Record<string, string>>;
+      readonly onDuplicate: OnDuplicate;
+    }
+  | {
+      readonly kind: "download";
+      readonly id: string;
+      readonly owner: string;
+      readonly key: string | null;
+      readonly destination: string;
+    }
+  | {
+      readonly kind: "delete";
+      readonly id: string;
+      readonly owner: string;
+      readonly key: string | null;
+    }
+  | { readonly kind: "close" };
+
+/** A request on its way, with what wakes the caller and where the answer goes. */
+export interface SyncEnvelope {
+  readonly request: SyncRequest;
+  /** One 32-bit number: 0 until the answer is in the port. */
+  readonly awake: SharedArrayBuffer;
+  readonly port: MessagePort;
+  /** Milliseconds until the worker gives up. */
+  readonly timeoutMs: number;
+}
+
+/** An error as it crosses the threads. */
+export interface SentError {
+  readonly code: string | null;
+  readonly message: string;
+  readonly status: number;
+  readonly retryable: boolean;
+  readonly retryAfterSeconds: number | null;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+export type SyncReply =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly error: SentError };
