@@ -16,13 +16,16 @@ export interface Checkout {
 }
 
 const run = promisify(execFile);
-const repository = fileURLToPath(new URL("../..", import.meta.url));
+const here = fileURLToPath(new URL("../..", import.meta.url));
 
 /**
- * Puts a commit into a git worktree in the folder for temporary files, with this checkout's packages.
+ * Puts a commit into a git worktree in the folder for temporary files, with the packages of
+ * `repository` (default: this checkout).
  * Throws `BENCH_NO_SUCH_COMMIT`.
  */
-export async function checkOut(ref: string): Promise<Checkout> {
+export async function checkOut(ref: string, repository: string = here): Promise<Checkout> {
+  const git = async (...args: string[]): Promise<string> =>
+    (await run("git", args, { cwd: repository })).stdout.trim();
   const commit = await git("rev-parse", "--verify", "--end-of-options", `${ref}^{commit}`).catch(
     (cause: unknown) => {
       throw new CodedError(
@@ -47,9 +50,4 @@ export async function checkOut(ref: string): Promise<Checkout> {
     await remove();
     throw error;
   }
-}
-
-async function git(...args: string[]): Promise<string> {
-  const { stdout } = await run("git", args, { cwd: repository });
-  return stdout.trim();
 }

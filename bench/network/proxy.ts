@@ -5,7 +5,7 @@ import { DelayLine, Link } from "./delay-line.ts";
 import type { NetworkProfile } from "./profiles.ts";
 
 /** Bytes on their way beyond what the network itself holds: what a socket buffers. */
-const BUFFER_BYTES = 256 * 1024;
+const BUFFER_BYTES = 1024 * 1024;
 /** Bytes on their way where there is no limit of bandwidth. */
 const UNLIMITED_BYTES = 16 * 1024 * 1024;
 
@@ -75,15 +75,14 @@ export class NetworkProxy {
       [upstream, client],
     ] as const) {
       this.#sockets.add(socket);
-      socket.on("error", () => other.destroy());
+      socket.on("error", () => other.resetAndDestroy());
       socket.once("close", () => {
         this.#sockets.delete(socket);
         // An orderly end travels along the line; whatever else ends a socket ends the other at once.
-        if (!socket.readableEnded || !other.writableEnded) other.destroy();
-        if (other.destroyed) {
-          up.close();
-          down.close();
-        }
+        if (!socket.readableEnded) other.resetAndDestroy();
+        if (!other.destroyed) return;
+        up.close();
+        down.close();
       });
     }
   }

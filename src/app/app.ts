@@ -4,7 +4,6 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { type CloseResult, Resources } from "../base/resources.ts";
 import { type Changeover, createChangeover, type PolicyInput } from "../changeover.ts";
-import { FileJournal } from "../disk/file-journal.ts";
 import { FileLatchStore } from "../disk/file-latch-store.ts";
 import { FileMismatchStore } from "../disk/mismatch-store.ts";
 import type { Catalog } from "../files/catalog/catalog.ts";
@@ -35,7 +34,6 @@ import {
   openStreamingFileManager,
   StreamingFileManager,
 } from "../files/streaming/streaming-file-manager.ts";
-import { fileFlags } from "../flags/file-flags.ts";
 import type { MetricsDoor } from "../metrics/recorder.ts";
 import type { Path } from "../migration/call.ts";
 import { FaultSwitch } from "../rehearsal/faults.ts";
@@ -44,6 +42,8 @@ import { type Backend, BackendProbe, noFileManager } from "./backend.ts";
 import type { Config } from "./config.ts";
 import type { Control } from "./control.ts";
 import { addFilesMetrics } from "./files-metrics.ts";
+import { openShared, type SharedParts } from "./fleet/open-shared.ts";
+import { configuredServers, type SharedServers } from "./fleet/shared-servers.ts";
 import { History } from "./history.ts";
 import { NoticingJournal } from "./notices/noticing-journal.ts";
 import { Webhook } from "./notices/webhook.ts";
@@ -88,6 +88,8 @@ export interface AppParts extends RolloutParts {
   readonly clock?: Clock;
   /** Null for commands that touch flags and latches only: file calls are then refused. */
   readonly backend: Backend | null;
+  /** Servers that several processes share; the configured ones when left out. */
+  readonly shared?: SharedServers;
 }
 
 /**
@@ -113,8 +115,10 @@ async function assemble(config: Config, parts: AppParts, resources: Resources): 
   const spool = await openSpool(config, clock, resources);
   const policy = await readGuardPolicy(config.guardPolicyFile);
   const webhook = openWebhook(config, parts);
+  const servers = parts.shared ?? configuredServers(config);
+  const shared = await openShared(servers, { config, clock, logger, resources });
   if (webhook !== null) resources.add("notices", () => webhook.close(), 2500);
-  const changeover = await openChangeover(config, parts, { policy, webhook });
+  const changeover = await openChangeover(config, parts, { policy, webhook, shared });
   resources.add("changeover", () => changeover.close(), 2000);
   const faults = new FaultSwitch();
   const managers = openManagers(config, parts, resources);
@@ -144,7 +148,7 @@ async function assemble(config: Config, parts: AppParts, resources: Resources): 
   });
   resources.add("history", () => history.close());
   const common = { config, changeover, policy, clock, logger };
-  const rollout = await openRollout({ ...parts, ...common, mayLead: backend !== null });
+  const rollout = await openRollout({ ...shared, ...parts, ...common, mayLead: backend !== null });
   // A step under way may wait for the flag system and for the store.
   resources.add("rollout", () => rollout.close(), 5000);
   // A process for one command looks once, so that its snapshot tells how things stand.
@@ -209,27 +213,27 @@ function openWebhook(config: Config, { logger, clock = systemClock }: AppParts):
   return url === null ? null : new Webhook({ url, secret, format, logger, clock });
 }
 
+interface ChangeoverParts {
+  readonly policy: PolicyInput;
+  readonly webhook: Webhook | null;
+  readonly shared: SharedParts;
+}
+
 async function openChangeover(
   config: Config,
   parts: AppParts,
-  { policy, webhook }: { readonly policy: PolicyInput; readonly webhook: Webhook | null },
+  { policy, webhook, shared }: ChangeoverParts,
 ): Promise<Changeover> {
   const { logger, clock = systemClock } = parts;
+  const { flags, journal, fleet } = shared;
   const folder = config.dataDir;
   const report = (part: string, error: unknown): void =>
     logger.error({ part, err: error }, "A store of the data folder failed");
-  const journal = new FileJournal({ folder, clock });
   const { legacyMemoryBytes, candidateMemoryBytes, admissionWaitMs: waitMs } = config;
   return createChangeover({
     logger,
     clock,
-    flags: fileFlags({
-      folder: config.flagsDir,
-      stateFolder: folder,
-      staleMs: config.flagsStaleMs,
-      clock,
-      logger,
-    }),
+    flags,
     journal:
       webhook === null ? journal : new NoticingJournal(journal, (each) => webhook.send(each)),
     latchStore: new FileLatchStore({ folder, clock, report }),
@@ -239,7 +243,7 @@ async function openChangeover(
       heldBytesMax: Math.min(defaultBudget.heldBytesMax, Math.floor(config.spoolBytes / 8)),
     },
     guard: policy,
-    ...(parts.fleet === undefined ? {} : { fleet: parts.fleet }),
+    ...(fleet === undefined ? {} : { fleet }),
     limits: {
       waitMs,
       ...(legacyMemoryBytes === null ? {} : { legacyBytes: legacyMemoryBytes }),

@@ -35,6 +35,8 @@ export interface Config {
   readonly providerBytesPerSecond: number | null;
   readonly drainMs: number;
   readonly flagsStaleMs: number;
+  /** Null: the embedded Unleash where it can run, else files. */
+  readonly flagsFrom: FlagsFrom | null;
   readonly supabaseUrl: string | null;
   readonly supabaseKey: string | null;
   readonly supabaseBucket: string;
@@ -58,6 +60,9 @@ export interface Config {
   readonly webhookSecret: string | null;
   readonly webhookFormat: NoticeFormat;
 }
+
+/** Where the flags of the embedded default come from. */
+export type FlagsFrom = "unleash" | "file";
 
 /** What kind of place this process runs in: drills are held in the first two only, unless forced. */
 export type Environment = "sandbox" | "staging" | "production";
@@ -197,6 +202,12 @@ const rows: Readonly<Record<keyof Config, Row>> = {
     "30000",
     whole(1000, 86_400_000),
     "Age after which flags count as stale, so that everything goes to legacy.",
+  ),
+  flagsFrom: row(
+    "CHANGEOVER_FLAGS",
+    null,
+    v.picklist(["unleash", "file"], "use unleash or file"),
+    "Where `start` takes flags from when no CHANGEOVER_UNLEASH_URL is set: an embedded Unleash, or the flag files alone (the light mode); when missing, Unleash where its packages are installed.",
   ),
   supabaseUrl: row(
     "SUPABASE_URL",

@@ -1,5 +1,5 @@
 import { duplicateChoices } from "../files/file-manager.ts";
-import { type CommandRow, dryRunOption, number, reasonOption, row, whole } from "./command-row.ts";
+import { type CommandRow, dryRunOption, number, reasonOption, row, whole } from "./command/command-row.ts";
 import { evidenceRows } from "./commands/evidence/rows.ts";
 import { rolloutRows } from "./commands/rollout/rows.ts";
 import { momentMs, share } from "./context.ts";

@@ -1,6 +1,6 @@
 import { CommanderError, InvalidArgumentError, Option, Command as Parser } from "commander";
 import { isCodedError } from "../base/errors.ts";
-import type { CommandRow, OptionRow } from "./command-row.ts";
+import type { CommandRow, OptionRow } from "./command/command-row.ts";
 import { commands, groups } from "./commands.ts";
 import { type CommandInput, type GlobalOptions, usage } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";

@@ -3,6 +3,7 @@ import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { Backend } from "../app/backend.ts";
+import type { Config } from "../app/config.ts";
 import { replaceFile, withFileLock } from "../base/atomic-file.ts";
 import type { Clock } from "../base/clock.ts";
 import { CodedError, codeOf } from "../base/errors.ts";
@@ -18,9 +19,22 @@ export interface RunRecord extends ProcessIdentity {
   readonly gateway: string | null;
   /** What file commands connect to, or null while it is starting. */
   readonly backend: Backend | null;
+  /** The embedded Postgres and Unleash, for commands beside it; null: there are none. */
+  readonly shared: SharedAddresses | null;
   /** The embedded backend's processes, which end with the main one. */
   readonly children: readonly ProcessIdentity[];
 }
+
+/** Settings that lead a command to the servers of the running product. */
+export type SharedAddresses = Pick<
+  Config,
+  | "postgresUrl"
+  | "unleashUrl"
+  | "unleashToken"
+  | "unleashAdminToken"
+  | "unleashEnvironment"
+  | "unleashProject"
+>;
 
 const identity = { pid: v.number(), startedAs: v.nullable(v.string()) };
 const provider = v.nullable(v.object({ baseUrl: v.string(), apiKey: v.string() }));
@@ -35,6 +49,16 @@ const schema: v.GenericSchema<unknown, RunRecord> = v.object({
       supabase: v.object({ url: v.string(), secretKey: v.string(), bucket: v.string() }),
       kimi: provider,
       glm: provider,
+    }),
+  ),
+  shared: v.nullable(
+    v.object({
+      postgresUrl: v.nullable(v.string()),
+      unleashUrl: v.nullable(v.string()),
+      unleashToken: v.nullable(v.string()),
+      unleashAdminToken: v.nullable(v.string()),
+      unleashEnvironment: v.string(),
+      unleashProject: v.string(),
     }),
   ),
   children: v.array(v.object(identity)),
@@ -81,7 +105,7 @@ export class RunFile {
       if (before !== null && (await isRunning(before))) throw alreadyRunning(before);
       const cleared = text === null ? null : await clearAway(before, clock);
       const since = new Date(clock.now()).toISOString();
-      const empty = { gateway: null, backend: null, children: [] };
+      const empty = { gateway: null, backend: null, shared: null, children: [] };
       const record: RunRecord = { version: 1, ...self, dataDir, since, ...empty };
       await replaceFile(path, print(record));
       return new RunFile(path, record, cleared);
@@ -90,7 +114,9 @@ export class RunFile {
 
   /** Tells other commands where things are. Throws what the disk throws. */
   async announce(
-    facts: Partial<Pick<RunRecord, "gateway" | "backend">> & { readonly pids?: readonly number[] },
+    facts: Partial<Pick<RunRecord, "gateway" | "backend" | "shared">> & {
+      readonly pids?: readonly number[];
+    },
   ): Promise<void> {
     const { pids, ...known } = facts;
     const found = pids === undefined ? null : await Promise.all(pids.map(identify));

@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { join } from "node:path";
 import type { App } from "../app/app.ts";
 import type { Backend } from "../app/backend.ts";
+import type { Config } from "../app/config.ts";
 import { configuredBackend } from "../app/configured-backend.ts";
 import { operatorTokenFile } from "../app/secrets.ts";
 import { CodedError } from "../base/errors.ts";
@@ -144,12 +145,23 @@ async function withBackend<T>(
   }
 }
 
+/** The configuration of a command beside a running product: it goes to the product's own servers. */
+export async function sharedConfig(context: CommandContext): Promise<Config> {
+  const config = context.config();
+  const run = await liveRun(context);
+  return run?.shared == null ? config : { ...config, ...run.shared };
+}
+
 async function openApp(context: CommandContext, backend: Backend | null): Promise<App> {
   const { createApp } = await withPackage(
     "commands in this process",
     () => import("../app/app.ts"),
   );
-  return createApp(context.config(), { logger: silentLogger, clock: context.clock, backend });
+  return createApp(await sharedConfig(context), {
+    logger: silentLogger,
+    clock: context.clock,
+    backend,
+  });
 }
 
 /** Closes an app when what is made of it throws. */

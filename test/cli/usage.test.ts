@@ -23,7 +23,7 @@ describe("what is typed behind changeover", () => {
     [["journal", "--since", "yesterday"], /time like 2026-11-21/],
     [["ls", "--gateway", "localhost:8787"], /not the address of a gateway/],
     [["ls", "--gateway", "http://me:secret@host"], /not the address of a gateway/],
-    [["start", "--flags", "unleash"], /Allowed choices are file/],
+    [["start", "--flags", "elsewhere"], /Allowed choices are unleash, file/],
   ])("%j is refused with a sentence that says what fits", (words, message) => {
     expect(() => read(...words)).toThrow(
       expect.objectContaining({ code: "CLI_USAGE", message: expect.stringMatching(message) }),

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { BenchmarkCase, CaseContext } from "../../bench/case.ts";
+import { chooseCases } from "../../bench/cases.ts";
 import { progressTo } from "../../bench/progress.ts";
 import { runBenchmark } from "../../bench/run.ts";
 import { systemClock } from "../../src/base/clock.ts";
@@ -64,6 +65,7 @@ describe("the benchmark's command", () => {
       expect(out).toContain(`${name} `);
     }
     expect(out).toContain("upload-memory ");
+    expect(out).toMatch(/^upload-1gib .* \(--full\)$/m);
     for (const name of ["facade-overhead", "facade-peers", "facade-heap", "shadow-cost"]) {
       expect(out).toContain(`${name} `);
     }
@@ -105,7 +107,7 @@ describe("the benchmark's command", () => {
 
 describe("a run", () => {
   const options = {
-    quick: true,
+    tier: "quick" as const,
     seed: 1,
     clock: systemClock,
     progress: { begin: () => undefined, update: () => undefined, end: () => undefined },
@@ -134,6 +136,33 @@ describe("a run", () => {
     expect(report.machine.loadAfter).toHaveLength(currentLoad().length);
   });
 
+  it("skips a case for which the machine is too small, and says why", async () => {
+    const never = (): Promise<never> => Promise.reject(new Error("was run"));
+    const report = await runBenchmark(
+      [
+        { ...benchCase("cores", never), needs: { cores: 10_000 } },
+        { ...benchCase("memory", never), needs: { memoryBytes: 1e18 } },
+        { ...benchCase("disk", never), needs: { diskBytes: 1e18 } },
+        { ...benchCase("program", never), needs: { program: "no-such-program" } },
+      ],
+      { ...options, signal: new AbortController().signal },
+    );
+    expect(report.failures).toEqual([]);
+    const reasons = report.skipped.map(({ reason }) => reason);
+    expect(reasons[0]).toMatch(/^needs 10000 cores, there are \d+$/);
+    expect(reasons[1]).toMatch(/^needs 1000000000\.0 GB of memory, [\d.]+ GB are free$/);
+    expect(reasons[2]).toMatch(/^needs 1000000000\.0 GB of disk, [\d.]+ GB are free$/);
+    expect(reasons[3]).toBe("needs the program no-such-program, which is not installed");
+  });
+
+  it("begins no further case when its time is over", async () => {
+    const report = await runBenchmark(
+      [benchCase("late", () => Promise.reject(new Error("was run")))],
+      { ...options, limitMs: -1, signal: new AbortController().signal },
+    );
+    expect(report.skipped).toEqual([{ case: "late", reason: "the time of this tier was used up" }]);
+  });
+
   it("ends with the signal's reason, runs no further case and removes its folder", async () => {
     const controller = new AbortController();
     const reason = new Error("enough");
@@ -153,6 +182,26 @@ describe("a run", () => {
     await expect(running).rejects.toBe(reason);
     expect(folder).not.toBe("");
     await expect(readdir(folder)).rejects.toThrow(/ENOENT/);
+  });
+});
+
+describe("the choice of cases", () => {
+  const names = (asked: readonly string[], tier: "quick" | "default" | "full"): string[] =>
+    chooseCases(asked, tier).map(({ name }) => name);
+
+  it("is a tier's, which are parts of each other", () => {
+    const [quick, usual, full] = [names([], "quick"), names([], "default"), names([], "full")];
+    expect(usual).toEqual(expect.arrayContaining(quick));
+    expect(full).toEqual(expect.arrayContaining(usual));
+    expect(full).toContain("peers-5gib");
+    expect(usual).not.toContain("peers-5gib");
+  });
+
+  it("is a case by its name in any tier, or a group inside its tier", () => {
+    expect(names(["peers-5gib"], "quick")).toEqual(["peers-5gib"]);
+    expect(names(["peers"], "quick")).toEqual(["peers-50mb"]);
+    expect(names(["upload"], "default")).toContain("upload-256mb");
+    expect(names(["upload"], "default")).not.toContain("upload-1gib");
   });
 });
 

@@ -50,6 +50,7 @@ const report: BenchmarkReport = {
   startedAt: "2026-01-01T00:00:00.000Z",
   finishedAt: "2026-01-01T00:01:00.000Z",
   quick: false,
+  tier: "default",
   seed: 1,
   machine: {
     node: "24.0.0",
@@ -76,27 +77,59 @@ const report: BenchmarkReport = {
       maxNs: 588_769,
     },
   ],
+  figures: [
+    {
+      case: "rollback",
+      measure: "failures",
+      unit: "calls",
+      value: 12,
+      ci95: { low: 10, high: 14 },
+    },
+  ],
   targets: [
     {
+      id: "facade-time",
+      text: "Time added / opossum's",
+      source: "ours",
       case: "facade-peers",
-      measure: "time added, changeover / opossum",
       unit: "x",
+      bound: "at-most",
       limit: 1,
       value: 0.5,
       ci95: { low: 0.45, high: 0.55 },
       verdict: "pass",
+      why: "",
     },
     {
+      id: "facade-bytes",
+      text: "Bytes of a call",
+      source: "ours",
       case: "facade-peers",
-      measure: "allocated per call",
       unit: "B",
+      bound: "at-most",
       limit: 1500,
       value: 1404,
       ci95: { low: 1400, high: 1510 },
       verdict: "inconclusive",
+      why: "the limit is inside the interval",
+    },
+    {
+      id: "all-cores",
+      text: "Hashing on all cores",
+      source: "ours",
+      case: "hashing-all-cores",
+      unit: "x",
+      bound: "at-least",
+      limit: 0.9,
+      value: null,
+      ci95: null,
+      verdict: "inconclusive",
+      why: "needs 4 cores, there are 2",
     },
   ],
   failures: [{ case: "upload-1mb", code: "FILES_BUSY", message: "Too many." }],
+  skipped: [{ case: "hashing-all-cores", reason: "needs 4 cores, there are 2" }],
+  durations: [{ case: "upload-50mb", seconds: 12.5 }],
 };
 
 describe("a report for the terminal", () => {
@@ -116,14 +149,22 @@ case             call  p50  p95    p99    p99.9  max      calls
 ---------------  ----  ---  -----  -----  -----  -------  ------
 facade-overhead  a|b   190  1,235  2,000  3,000  588,769  12,345
 
-Targets: pass when the whole 95 % interval is at or below the limit, fail when all of it is above.
+case      figure           value  95 % interval
+--------  ---------------  -----  -------------
+rollback  failures, calls  12.0   10.0 to 14.0
 
-case          target                               at most  measured  95 % interval   verdict
-------------  -----------------------------------  -------  --------  --------------  ------------
-facade-peers  time added, changeover / opossum, x  1        0.500     0.450 to 0.550  pass
-facade-peers  allocated per call, B                1500     1,404     1,400 to 1,510  inconclusive
+Targets: pass when the whole 95 % interval is on the right side of the limit, fail when all of it is on the wrong one, inconclusive otherwise and where nothing was measured.
+
+target        promise                 limit           measured  95 % interval   verdict
+------------  ----------------------  --------------  --------  --------------  ----------------------------------------------
+facade-time   Time added / opossum's  at most 1 x     0.500     0.450 to 0.550  pass
+facade-bytes  Bytes of a call         at most 1500 B  1,404     1,400 to 1,510  inconclusive: the limit is inside the interval
+
+1 more targets were not measured and are inconclusive.
 
 upload-1mb was not measured: FILES_BUSY: Too many.
+
+hashing-all-cores was skipped: needs 4 cores, there are 2
 
 Node 24.0.0, V8 13.6, linux 6.1 x64, 2 x Some CPU, 8.0 GB; load 0.10 0.20 0.30 before, 1.00 2.00 3.00 after (1, 5, 15 minutes).
 `);
@@ -156,18 +197,26 @@ Time of single calls in ns, with the cost of reading the clock inside.
 | --- | --- | --- | --- | --- | --- | --- | --- |
 | facade-overhead | a\\|b | 190 | 1,235 | 2,000 | 3,000 | 588,769 | 12,345 |
 
+## Figures
+
+| case | figure | value | 95 % interval |
+| --- | --- | --- | --- |
+| rollback | failures, calls | 12.0 | 10.0 to 14.0 |
+
 ## Targets
 
-Targets: pass when the whole 95 % interval is at or below the limit, fail when all of it is above.
+Targets: pass when the whole 95 % interval is on the right side of the limit, fail when all of it is on the wrong one, inconclusive otherwise and where nothing was measured.
 
-| case | target | at most | measured | 95 % interval | verdict |
+| target | promise | limit | measured | 95 % interval | verdict |
 | --- | --- | --- | --- | --- | --- |
-| facade-peers | time added, changeover / opossum, x | 1 | 0.500 | 0.450 to 0.550 | pass |
-| facade-peers | allocated per call, B | 1500 | 1,404 | 1,400 to 1,510 | inconclusive |
+| facade-time | Time added / opossum's | at most 1 x | 0.500 | 0.450 to 0.550 | pass |
+| facade-bytes | Bytes of a call | at most 1500 B | 1,404 | 1,400 to 1,510 | inconclusive: the limit is inside the interval |
+| all-cores | Hashing on all cores | at least 0.9 x | – | – | inconclusive: needs 4 cores, there are 2 |
 
 ## Not measured
 
 - upload-1mb was not measured: FILES_BUSY: Too many.
+- hashing-all-cores was skipped: needs 4 cores, there are 2
 
 ## Machine
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { Clock } from "../../src/base/clock.ts";
 import { codeOf } from "../../src/base/errors.ts";
 import { seededRandom } from "../../src/base/random.ts";
 import type { FlagControl } from "../../src/migration/flags.ts";
@@ -144,76 +145,90 @@ describe("a rollout controller", () => {
 });
 
 describe("a controller that dies", () => {
-  type Death = {
-    readonly at: string;
+  interface Death {
+    died: boolean;
     readonly store?: RolloutStore;
     readonly control?: FlagControl;
-  };
-  const dead = (): Promise<never> => new Promise(() => undefined);
+  }
 
-  /** A store or a flag system that never answers again, from the n-th write on. */
-  function dying(world: RolloutWorld): Death[] {
-    const { store, control, lease } = world;
-    const dieAfterSave = (saves: number, written: boolean): RolloutStore => {
-      let count = 0;
-      return {
+  function end(death: Death): Promise<never> {
+    death.died = true;
+    return new Promise(() => undefined);
+  }
+
+  /** Dies at its n-th save, before or after that has been written. */
+  function atSave({ store }: RolloutWorld, saves: number, written: boolean): Death {
+    let count = 0;
+    const death: Death = {
+      died: false,
+      store: {
         load: () => store.load(),
         read: (name) => store.read(name),
         close: () => store.close(),
         save: async (record, hold) => {
-          count += 1;
+          if (record.pending !== null || record.percentage === 10) count += 1;
           if (count < saves) return store.save(record, hold);
-          if (count === saves && written) await store.save(record, hold);
-          return dead();
+          if (written) await store.save(record, hold);
+          return end(death);
         },
-      };
-    };
-    const dieAtFlag = (written: boolean): FlagControl => ({
-      ...control,
-      setPercentage: async (...write) => {
-        if (written) await control.setPercentage(...write);
-        return dead();
       },
-    });
-    expect(lease.ttlMs).toBe(5000);
-    return [
-      { at: "before the step is announced", store: dieAfterSave(1, false) },
-      { at: "after it was announced", store: dieAfterSave(1, true) },
-      { at: "before the flag is set", control: dieAtFlag(false) },
-      { at: "after the flag was set", control: dieAtFlag(true) },
-      { at: "before the step is written down", store: dieAfterSave(2, false) },
-      { at: "after the step was written down", store: dieAfterSave(2, true) },
-    ];
+    };
+    return death;
   }
 
-  it.each([0, 1, 2, 3, 4, 5])(
-    "at point %i of a step: the next one ends in the lower state, and then goes on",
-    async (index) => {
+  /** Dies when it sets the flag, before or after that has been done. */
+  function atFlag({ control }: RolloutWorld, written: boolean): Death {
+    const death: Death = {
+      died: false,
+      control: {
+        ...control,
+        setPercentage: async (...write) => {
+          if (written) await control.setPercentage(...write);
+          return end(death);
+        },
+      },
+    };
+    return death;
+  }
+
+  const deaths: [string, (world: RolloutWorld) => Death, number][] = [
+    ["before a step is announced", (world) => atSave(world, 1, false), 1],
+    ["after it was announced", (world) => atSave(world, 1, true), 1],
+    ["before the flag is set", (world) => atFlag(world, false), 1],
+    ["after the flag was set", (world) => atFlag(world, true), 1],
+    ["before the step is written down", (world) => atSave(world, 2, false), 1],
+    ["after the step was written down", (world) => atSave(world, 2, true), 10],
+  ];
+
+  it.each(deaths)(
+    "%s leaves what the next one brings to the lower state",
+    async (_at, die, left) => {
       const world = new RolloutWorld();
       const first = world.controller("first");
       await first.command("start", operation, ann);
       await world.until(1, first);
       await first.close();
-      const death = dying(world)[index];
-      if (death === undefined) throw new Error("There is no such death.");
+      const death = die(world);
       const { store = world.store, control = world.control } = death;
-      const second = world.controller("second", { store, control });
-      // It is never heard of again in the middle of the step from 1 to 10 %.
-      for (let seconds = 0; seconds < 6; seconds += 1) {
-        world.clock.advance(1000);
-        world.callsPerSecond += 0;
-        const ticking = second.tick();
-        await Promise.race([ticking, new Promise((resolve) => setTimeout(resolve, 10))]);
+      // Its timers die with it.
+      const clock: Clock = {
+        now: () => world.clock.now(),
+        monotonicMs: () => world.clock.monotonicMs(),
+        after: (ms, fn) => world.clock.after(ms, () => (death.died ? undefined : fn())),
+        every: (ms, fn) => world.clock.every(ms, () => (death.died ? undefined : fn())),
+      };
+      const second = world.controller("second", { store, control, clock });
+      for (let seconds = 0; seconds < 20 && !death.died; seconds += 1) {
+        world.pass();
+        void second.tick();
+        await new Promise((resolve) => setImmediate(resolve));
       }
+      expect(death.died).toBe(true);
       world.verdict = "inconclusive";
       const third = world.controller("third");
       await world.seconds(8, third);
-      const written = death.at === "after the step was written down" ? 10 : 1;
-      expect([death.at, world.exposure]).toEqual([death.at, written]);
-      expect(third.status(operation)).toMatchObject({
-        state: "running",
-        expectedPercentage: written,
-      });
+      expect(world.exposure).toBe(left);
+      expect(third.status(operation)).toMatchObject({ state: "running", expectedPercentage: left });
       world.verdict = "healthy";
       await world.until(50, third);
       expect(Math.max(...world.exposures)).toBe(50);
@@ -226,9 +241,11 @@ describe("two controllers", () => {
     const world = new RolloutWorld();
     const frozen = Promise.withResolvers<void>();
     let freeze = false;
+    let blocked = false;
     const control: FlagControl = {
       ...world.control,
       setPercentage: async (...write) => {
+        blocked = freeze;
         if (freeze) await frozen.promise;
         return world.control.setPercentage(...write);
       },
@@ -239,10 +256,11 @@ describe("two controllers", () => {
     freeze = true;
     const other = world.controller("other");
     for (let seconds = 0; seconds < 4; seconds += 1) {
-      world.clock.advance(1000);
+      world.pass();
       void sleepy.tick();
       await new Promise((resolve) => setImmediate(resolve));
     }
+    expect(blocked).toBe(true);
     world.verdict = "inconclusive";
     await world.seconds(60, other);
     expect([world.exposure, other.status(operation).leader]).toMatchObject([1, { self: true }]);
@@ -300,7 +318,7 @@ describe("a stage change that races a rollback", () => {
       await leader.command("start", operation, ann);
       await world.until(1, leader);
       await world.second(leader);
-      world.clock.advance(1000);
+      world.pass();
       const ticking = leader.tick();
       const turns = Math.floor(random.next() * 40);
       for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();

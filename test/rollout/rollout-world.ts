@@ -75,10 +75,15 @@ export class RolloutWorld {
 
   /** Lets a second pass, with its calls, and each of these controllers look once. */
   async second(...controllers: readonly RolloutController[]): Promise<void> {
-    this.clock.advance(1000);
-    this.#calls += this.callsPerSecond;
+    this.pass();
     for (const controller of controllers) await controller.tick();
     this.exposures.push(this.exposure);
+  }
+
+  /** A second with its calls, in which nobody looks. */
+  pass(): void {
+    this.clock.advance(1000);
+    this.#calls += this.callsPerSecond;
   }
 
   async seconds(count: number, ...controllers: readonly RolloutController[]): Promise<void> {

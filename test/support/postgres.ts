@@ -22,12 +22,14 @@ export async function startTestPostgres(): Promise<TestPostgres> {
   const external = process.env["CHANGEOVER_TEST_POSTGRES_URL"];
   if (external !== undefined && external !== "") return databaseOn(external);
   const dataDir = await mkdtemp(join(tmpdir(), "changeover-postgres-"));
-  const server = await startPostgres({ dataDir, clock: systemClock, fsync: false });
+  const stops: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
-    await server.process.stop();
+    for (const stop of stops) await stop();
     await rm(dataDir, { recursive: true, force: true, maxRetries: 5 });
   };
   try {
+    const server = await startPostgres({ dataDir, clock: systemClock, fsync: false });
+    stops.push(() => server.process.stop());
     await server.process.joined;
     return { url: server.ready.changeoverUrl, close };
   } catch (error) {

@@ -28,10 +28,14 @@ export async function startTestUnleash(): Promise<TestUnleash> {
   const external = externalUnleash();
   if (external !== null) return external;
   const dataDir = await mkdtemp(join(tmpdir(), "changeover-unleash-"));
-  const fleet = await startFleetBackend({ dataDir, fsync: false });
+  const remove = (): Promise<void> => rm(dataDir, { recursive: true, force: true, maxRetries: 5 });
+  const fleet = await startFleetBackend({ dataDir, fsync: false }).catch(async (error) => {
+    await remove();
+    throw error;
+  });
   const close = async (): Promise<void> => {
     await fleet.close();
-    await rm(dataDir, { recursive: true, force: true, maxRetries: 5 });
+    await remove();
   };
   try {
     const { url, apiUrl, clientToken, adminToken, environment, project } = await fleet.unleash;

@@ -1,16 +1,18 @@
 import type { App } from "../../app/app.ts";
 import type { Config } from "../../app/config.ts";
 import { CodedError, codeOf, toError } from "../../base/errors.ts";
+import type { Logger } from "../../base/logger.ts";
 import { Resources } from "../../base/resources.ts";
+import type { FleetAddresses, FleetBackend } from "../../sandbox/fleet-backend.ts";
 import type { Gateway } from "../../server/gateway.ts";
 import { type OpenBackend, openBackend } from "../backend.ts";
 import type { Command, CommandContext } from "../context.ts";
 import { openDataFolder } from "../process/data-folder.ts";
-import type { FlagsFrom } from "../process/fleet.ts";
+import { type FlagsFrom, serversOf } from "../process/fleet.ts";
 import { openLogFile } from "../process/log-file.ts";
 import { withPackage } from "../process/optional-package.ts";
 import { portProblem } from "../process/port.ts";
-import { type Cleared, RunFile } from "../run-file.ts";
+import { type Cleared, RunFile, type SharedAddresses } from "../run-file.ts";
 import { counted, styled } from "../terminal/text.ts";
 import { announcement, type Running } from "./start-announcement.ts";
 
@@ -75,7 +77,10 @@ async function open(
   signal.throwIfAborted();
   output.note(styled("faint", "Starting the gateway …"));
   const { createApp } = await import("../../app/app.ts");
-  const app = await createApp(config, { logger, clock, backend: backend.backend });
+  const app = await createApp(config, {
+    ...{ logger, clock, backend: backend.backend },
+    ...(fleet === null ? {} : { shared: serversOf(fleet) }),
+  });
   opened.add("app", async () => {
     await app.close();
   });
@@ -88,13 +93,41 @@ async function open(
   opened.add("gateway", () => gateway.close(0));
   const { url } = await gateway.listen();
   const pids = (): number[] => [...(sandbox?.pids ?? []), ...(fleet?.pids ?? [])];
-  await run.announce({ gateway: url, backend: backend.backend, pids: pids() });
-  // The Postgres server itself is known once it is up, which the gateway does not wait for.
-  fleet?.postgresReady
-    .then(() => run.announce({ pids: pids() }))
-    .catch((error) => logger.warn({ error }, "The run file could not be completed."));
+  const shared = fleet === null ? null : addressesOf(fleet.addresses, null);
+  await run.announce({ gateway: url, backend: backend.backend, shared, pids: pids() });
+  if (fleet !== null) completeLater(run, fleet, pids, logger);
   const running: Running = { config, app, gateway: url, backend, logFile: log.path };
   return { backend, app, gateway, running };
+}
+
+/** The Postgres server itself, and the token that writes flags, are known once the servers are up. */
+function completeLater(
+  run: RunFile,
+  { addresses, postgresReady, unleash }: FleetBackend,
+  pids: () => number[],
+  logger: Logger,
+): void {
+  postgresReady
+    .then(() => run.announce({ pids: pids() }))
+    .then(() => unleash)
+    .then(({ adminToken }) => run.announce({ shared: addressesOf(addresses, adminToken) }))
+    .catch((error) => {
+      if (codeOf(error) !== "SANDBOX_CLOSED") logger.warn({ error }, "The run file is incomplete");
+    });
+}
+
+function addressesOf(
+  { postgres, unleash }: FleetAddresses,
+  unleashAdminToken: string | null,
+): SharedAddresses {
+  return {
+    postgresUrl: postgres.url,
+    unleashUrl: unleash.url,
+    unleashToken: unleash.clientToken,
+    unleashAdminToken,
+    unleashEnvironment: unleash.environment,
+    unleashProject: unleash.project,
+  };
 }
 
 async function tell({ output }: CommandContext, running: Running): Promise<void> {

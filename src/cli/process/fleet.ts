@@ -1,18 +1,18 @@
-import type { Config } from "../../app/config.ts";
+import type { Config, FlagsFrom } from "../../app/config.ts";
+import type { SharedServers } from "../../app/fleet/shared-servers.ts";
 import type { Clock } from "../../base/clock.ts";
 import { codeOf, toError } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { FleetBackend } from "../../sandbox/fleet-backend.ts";
 import { withPackage } from "./optional-package.ts";
 
-/** Where flags come from: a real Unleash, or the files of `CHANGEOVER_FLAGS_DIR`. */
-export type FlagsFrom = "unleash" | "file";
+export type { FlagsFrom };
 
 /** What `--flags` may name. */
 export const flagsChoices: readonly FlagsFrom[] = ["unleash", "file"];
 
-/** Where flags come from when `--flags` was not typed. */
-export const DEFAULT_FLAGS_FROM: FlagsFrom = "file";
+/** Where flags come from when neither `--flags` nor `CHANGEOVER_FLAGS` says so. */
+export const DEFAULT_FLAGS_FROM: FlagsFrom = "unleash";
 
 /** The embedded Postgres and Unleash, or why there are none. */
 export interface OpenFleet {
@@ -35,11 +35,15 @@ const FALLS_BACK: readonly (string | undefined)[] = [
  * that cannot run them falls back to files, and `note` says so.
  */
 export async function openFleet(
-  { dataDir }: Config,
+  config: Config,
   typed: FlagsFrom | undefined,
   { logger, clock }: { readonly logger: Logger; readonly clock: Clock },
 ): Promise<OpenFleet> {
-  if ((typed ?? DEFAULT_FLAGS_FROM) === "file") return { fleet: null, note: null };
+  const { dataDir, flagsFrom, unleashUrl, postgresUrl } = config;
+  const asked = typed ?? flagsFrom;
+  // Whoever has servers of their own gets no embedded ones beside them.
+  const own = asked === null && (unleashUrl !== null || postgresUrl !== null);
+  if (own || (asked ?? DEFAULT_FLAGS_FROM) === "file") return { fleet: null, note: null };
   try {
     const { startFleetBackend } = await withPackage(
       "the embedded Unleash",
@@ -47,7 +51,17 @@ export async function openFleet(
     );
     return { fleet: await startFleetBackend({ dataDir, logger, clock }), note: null };
   } catch (error) {
-    if (typed === "unleash" || !FALLS_BACK.includes(codeOf(error))) throw error;
+    if (asked === "unleash" || !FALLS_BACK.includes(codeOf(error))) throw error;
     return { fleet: null, note: `Flags come from files: ${toError(error).message}` };
   }
+}
+
+/** The embedded servers as an app takes them; both may still be starting. */
+export function serversOf({ addresses, postgresReady, unleash }: FleetBackend): SharedServers {
+  const { url, clientToken: token, environment, project } = addresses.unleash;
+  const adminToken = unleash.then((access) => access.adminToken);
+  return {
+    postgres: { url: addresses.postgres.url, starting: postgresReady },
+    unleash: { url, token, adminToken, environment, project },
+  };
 }

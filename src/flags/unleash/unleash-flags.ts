@@ -260,7 +260,7 @@ class UnleashFlags implements FlagSource {
     const longestMs = this.#options.retryMaxMs ?? 15_000;
     const pauseMs = Math.min(this.#refreshMs * 2 ** Math.min(this.#refusals, 10), longestMs);
     this.#refusals += 1;
-    this.#retryAtMs = 1e15 + pauseMs * (0.5 + this.#random.next() / 2);
+    this.#retryAtMs = nowMs + pauseMs * (0.5 + this.#random.next() / 2);
   }
 
   /** Starts the SDK's polling again where it has stopped. */

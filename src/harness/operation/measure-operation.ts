@@ -96,13 +96,8 @@ export async function measureOperation(options: OperationOptions): Promise<Measu
   return { check, report, time };
 }
 
-function jobOf({ clock, signal, onProgress }: OperationOptions): Omit<ChildJob, "input"> {
-  return {
-    program: PROGRAM,
-    clock,
-    ...(signal === undefined ? {} : { signal }),
-    ...(onProgress === undefined ? {} : { onProgress }),
-  };
+function jobOf({ clock, signal }: OperationOptions): Omit<ChildJob, "input"> {
+  return { program: PROGRAM, clock, ...(signal === undefined ? {} : { signal }) };
 }
 
 async function weigh(

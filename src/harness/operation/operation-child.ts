@@ -34,7 +34,7 @@ const SAMPLE_MS = 2;
 const CALLS_MAX = 100_000;
 const DIFFERING_MAX = 10;
 
-serveJob<OperationJob, ResultCheck | PairValues | number>(async (job, { progress }) => {
+serveJob<OperationJob, ResultCheck | PairValues | number>(async (job) => {
   const operation = await openOperation(job.file);
   try {
     if (job.kind === "check") return await check(operation);
@@ -50,7 +50,6 @@ serveJob<OperationJob, ResultCheck | PairValues | number>(async (job, { progress
       pairs: job.pairs,
       limitMs: job.limitMs,
       samplesPerBlock: 3,
-      onPair: (done, wanted) => progress(`pair ${done} of ${wanted}`),
     });
     return convertPairs(pairs, (ms) => ms / calls);
   } finally {

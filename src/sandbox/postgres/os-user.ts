@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { CodedError } from "../../base/errors.ts";
 
@@ -80,10 +80,15 @@ function unprivilegedIds(): OsUser["ids"] {
   return null;
 }
 
-/** Passable, not readable: the user's group may go through to what it owns, and sees nothing else. */
+/**
+ * Passable, not readable: the user's group may go through to what it owns, and sees nothing else. A
+ * folder that everybody can pass, or that another group was given, stays as it is.
+ */
 function letGroupPass(folder: string, gid: number): void {
+  const { mode, gid: group } = statSync(folder);
+  if ((mode & 0o001) !== 0 || (group !== 0 && group !== gid)) return;
   chownSync(folder, 0, gid);
-  chmodSync(folder, 0o710);
+  chmodSync(folder, (mode & 0o7700) | 0o010);
 }
 
 /** Tries it: modes alone do not tell (access lists, read-only mounts, security modules). */

@@ -49,7 +49,7 @@ async function startPostgres(
   const binaries = await postgresBinaries();
   const user = osUserFor(folder, binaries.postgres);
   const lock = lockFolder(folder);
-  const orphan = null;
+  const orphan = await clearOrphan(dataFolderIn(folder), systemClock);
   if (orphan !== null) process.stderr.write(`Ended a Postgres left behind: ${orphan}\n`);
   const port = await KeptPort.keep(wanted, join(folder, "port"));
   const options: ClusterOptions = { folder, binaries, user, fsync, clock: systemClock, ending };
@@ -86,7 +86,7 @@ async function startServer(
   port: KeptPort,
   password: string,
 ): Promise<PostgresServer> {
-  await initialise(options, password); void clearOrphan; void dataFolderIn;
+  await initialise(options, password);
   await port.letGo();
   const server = await PostgresServer.start(options, port.number);
   try {

@@ -19,7 +19,15 @@ interface FakeFeature {
 }
 
 /** What the server does with a request instead of answering it. */
-export type Fault = "hang" | "reset" | { readonly status: number; readonly body?: unknown };
+export type Fault =
+  | "hang"
+  | "reset"
+  | {
+      readonly status: number;
+      readonly body?: unknown;
+      /** The answer comes after this. */
+      readonly after?: Promise<void>;
+    };
 
 /**
  * The few routes of Unleash 8 that flags are read and written by, on loopback, with faults: statuses,
@@ -107,6 +115,7 @@ export class FakeUnleash {
       return;
     }
     if (fault !== null) {
+      await fault.after;
       const body = fault.body ?? { message: `fault ${fault.status}` };
       reply(response, fault.status, JSON.stringify(body));
       return;

@@ -4,6 +4,7 @@ import {
   type PlannedCall,
 } from "../../../app/flags/flags-as-code.ts";
 import type { Command } from "../../context.ts";
+import { sharedConfig } from "../../session.ts";
 import { type Line, styled, table } from "../../terminal/text.ts";
 
 interface SyncOptions {
@@ -12,15 +13,15 @@ interface SyncOptions {
 }
 
 /** `changeover flags diff` */
-export const diffFlags: Command<unknown> = async ({ config }) => {
-  const differences = await flagsAsCode(config()).diff();
+export const diffFlags: Command<unknown> = async (context) => {
+  const differences = await flagsAsCode(await sharedConfig(context)).diff();
   return { answer: { value: { differences }, lines: differenceLines(differences) } };
 };
 
 /** `changeover flags check` */
-export const checkFlags: Command<SyncOptions> = async ({ config }, { options }) => {
+export const checkFlags: Command<SyncOptions> = async (context, { options }) => {
   const { percentages = false } = options;
-  const all = await flagsAsCode(config()).diff();
+  const all = await flagsAsCode(await sharedConfig(context)).diff();
   const differences = all.filter((each) => percentages || each.kind !== "live");
   return {
     answer: {
@@ -32,9 +33,12 @@ export const checkFlags: Command<SyncOptions> = async ({ config }, { options }) 
 };
 
 /** `changeover flags push` */
-export const pushFlags: Command<SyncOptions> = async ({ config }, { options }) => {
+export const pushFlags: Command<SyncOptions> = async (context, { options }) => {
   const { percentages = false, dryRun = false } = options;
-  const { calls, left } = await flagsAsCode(config()).push({ percentages, dryRun });
+  const { calls, left } = await flagsAsCode(await sharedConfig(context)).push({
+    percentages,
+    dryRun,
+  });
   return {
     answer: {
       value: { dryRun, calls, left },
@@ -44,9 +48,12 @@ export const pushFlags: Command<SyncOptions> = async ({ config }, { options }) =
 };
 
 /** `changeover flags pull` */
-export const pullFlags: Command<SyncOptions> = async ({ config }, { options }) => {
+export const pullFlags: Command<SyncOptions> = async (context, { options }) => {
   const { percentages = false, dryRun = false } = options;
-  const { files, skipped } = await flagsAsCode(config()).pull({ percentages, dryRun });
+  const { files, skipped } = await flagsAsCode(await sharedConfig(context)).pull({
+    percentages,
+    dryRun,
+  });
   const done = dryRun ? "would be written" : "written";
   const lines: Line[] = files.map(({ fileName }) => [styled("good", fileName), ` ${done}`]);
   if (files.length === 0) lines.push("The files are as Unleash has the flags.");

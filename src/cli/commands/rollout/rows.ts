@@ -1,4 +1,4 @@
-import { type CommandRow, dryRunOption, reasonOption, row } from "../../command-row.ts";
+import { type CommandRow, dryRunOption, reasonOption, row } from "../../command/command-row.ts";
 
 const options = [reasonOption, dryRunOption];
 const words = "<operation>";

@@ -36,6 +36,7 @@ const definitions = [
 
 const height = 116;
 const spanSeconds = 300;
+const leastSeconds = 60;
 
 /** @returns {Promise<PlotClass | null>} null where the package is not installed on the server */
 async function loadPlots() {
@@ -157,15 +158,15 @@ function optionsOf({ unit, least, steps }, parent, width) {
     legend: { show: false },
     cursor: { show: false },
     scales: {
-      x: { time: true, range: (_plot, _min, max) => lately(max) },
+      x: { time: true, range: (_plot, min, max) => lately(min, max) },
       y: { range: (_plot, _min, max) => [0, Math.max(least, max * 1.15)] },
     },
     axes: [
       {
         ...axis,
         grid: { show: false },
-        incrs: [60, 120, 300],
-        space: 64,
+        incrs: [15, 30, 60, 120],
+        space: 84,
         size: 20,
         values: (_plot, splits) => splits.map(clockText),
       },
@@ -186,18 +187,18 @@ function optionsOf({ unit, least, steps }, parent, width) {
 }
 
 /**
- * The last five minutes up to the newest point, or up to now where there is none.
- * @param {number | null} newest seconds since the Unix epoch
+ * From the oldest point to the newest, at least a minute; up to now where there is none.
+ * @param {number | null} oldest seconds since the Unix epoch
+ * @param {number | null} newest
  * @returns {[number, number]}
  */
-function lately(newest) {
-  const end = newest === null || newest < spanSeconds ? wallMs() / 1000 : newest;
-  return [end - spanSeconds, end];
+function lately(oldest, newest) {
+  const end = newest === null || newest < 1e6 ? wallMs() / 1000 : newest;
+  return [Math.max(end - spanSeconds, Math.min(oldest ?? end, end - leastSeconds)), end];
 }
 
 /** @param {number} seconds since the Unix epoch */
-const clockText = (seconds) =>
-  new Date(seconds * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+const clockText = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB");
 
 /**
  * A custom property's colour in the present theme; a canvas does not understand `light-dark()`.

@@ -77,8 +77,6 @@ export function showProcess(process, at) {
       return text === "" ? [] : [/** @type {const} */ ([`Fault injected: ${path}`, text])];
     }),
   ];
-    }),
-  ];
   keyed(
     byId("facts"),
     facts,

@@ -1,4 +1,4 @@
-import { type Command, positiveNumber, wholeNumber } from "./context.ts";
+import { type Command, positiveNumber, wholeNumber } from "../context.ts";
 
 /** One option of a command. */
 export interface OptionRow {
