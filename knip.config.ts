@@ -24,9 +24,9 @@ const config: KnipConfig = {
   project: ["src/**/*.{ts,js}", "bench/**/*.ts", "test/**/*.ts", "grafana/**/*.ts"],
   // What its own file uses is not dead; what appears in an exported signature has to be exported.
   ignoreExportsUsedInFile: true,
-  // The checkers of the packed tarball, which a test calls by path.
-  ignoreBinaries: ["mkfifo"],
-  ignoreDependencies: ["publint", "@arethetypeswrong/cli"],
+  // The checkers of the packed tarball and of the page, which tests call by path.
+  ignoreBinaries: ["mkfifo", "prometheus"],
+  ignoreDependencies: ["axe-core", "publint", "@arethetypeswrong/cli"],
 };
 
 export default config;

@@ -38,6 +38,7 @@ import type {
 import type { ShadowBudget } from "./shadow/budget.ts";
 import type { MismatchCase } from "./shadow/cases/mismatch-case.ts";
 import { MismatchCases } from "./shadow/cases/mismatch-cases.ts";
+import { LoopPressure } from "./shadow/loop-pressure.ts";
 import { type CaseStore, MismatchLog } from "./shadow/mismatch-log.ts";
 import type { NoiseField, NoiseLimits } from "./shadow/noise.ts";
 import { RehearsalSweep } from "./shadow/rehearsal-sweep.ts";
@@ -204,6 +205,7 @@ class RunningChangeover implements Changeover {
       budget: options.shadow ?? {},
       noise: options.noise ?? {},
       pressure: (operation) => !this.#guard.mayShadow(operation.name),
+      loop: new LoopPressure(clock),
     });
     const { mismatchStore: store } = options;
     this.#mismatches = new MismatchLog(store && { keeping: { store, clock, report } });

@@ -56,9 +56,10 @@ import { takeSnapshot } from "./take-snapshot.ts";
 
 export type { Backend } from "./backend.ts";
 
-/** Can calls be served, and if not, why not? */
+/** Can calls be served, and what is amiss? */
 export interface Readiness {
   readonly ready: boolean;
+  /** Why not; and what is not as it should be although calls are served. */
   readonly reasons: readonly string[];
 }
 
@@ -358,9 +359,11 @@ export function profilesOf({ kimi, glm }: Backend): readonly ProviderProfile[] {
 }
 
 function readinessOf(changeover: Changeover, probe: BackendProbe | null): Readiness {
-  const reasons: string[] = [];
-  if (changeover.flags.freshness().state === "never") reasons.push("flags have not been loaded");
-  if (probe === null) reasons.push("no backend is set up");
-  else if (probe.problem !== null) reasons.push(probe.problem);
-  return { ready: reasons.length === 0, reasons };
+  const problem = probe === null ? "no backend is set up" : probe.problem;
+  const reasons = problem === null ? [] : [problem];
+  // Legacy serves every call until then, so there is no reason to send calls elsewhere.
+  if (changeover.flags.freshness().state === "never") {
+    reasons.push("flags have not been loaded: every call runs on legacy");
+  }
+  return { ready: problem === null, reasons };
 }

@@ -5,8 +5,8 @@ import type { UploadCounts } from "../files/saga/upload-counts.ts";
 import type { Spool } from "../files/spool.ts";
 import type { PoolUse } from "../files/storage/streaming-storage.ts";
 import type { StreamingFileManager } from "../files/streaming/streaming-file-manager.ts";
+import { type FilesMetricId, filesMetrics } from "../metrics/definitions/files-metrics.ts";
 import type { Cells } from "../metrics/family.ts";
-import { type FilesMetricId, filesMetrics } from "../metrics/files-metrics.ts";
 import type { MetricsDoor } from "../metrics/recorder.ts";
 import { type Path, paths } from "../migration/call.ts";
 

@@ -27,6 +27,16 @@ export interface SnapshotWindow {
   readonly timedOut: number;
 }
 
+/** Served calls, fallbacks and comparisons since the start of the process. */
+export interface SnapshotCounts {
+  readonly candidateCalls: number;
+  readonly legacyCalls: number;
+  /** Calls that the candidate failed and legacy was asked to answer. */
+  readonly fallbacks: number;
+  readonly compared: number;
+  readonly different: number;
+}
+
 export interface SnapshotOperation {
   readonly name: string;
   readonly kind: "read" | "write";
@@ -34,6 +44,8 @@ export interface SnapshotOperation {
   readonly latch: LatchRecord | null;
   readonly load: Readonly<Record<Path, Readonly<Load>>>;
   readonly windows: Readonly<Record<Path, SnapshotWindow>>;
+  /** Left out for an operation that has no series of its own. */
+  readonly counts?: SnapshotCounts;
   /** Rates and latencies of the last minute. */
   readonly traffic: Readonly<Record<Path, PathTraffic>>;
   readonly verdict: SnapshotVerdict;

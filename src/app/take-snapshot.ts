@@ -9,7 +9,13 @@ import type { FaultSwitch } from "../rehearsal/faults.ts";
 import type { RolloutController } from "../rollout/controller/controller.ts";
 import { type Config, environmentOf } from "./config.ts";
 import type { History } from "./history.ts";
-import type { Snapshot, SnapshotOperation, SnapshotVerdict, SnapshotWindow } from "./snapshot.ts";
+import type {
+  Snapshot,
+  SnapshotCounts,
+  SnapshotOperation,
+  SnapshotVerdict,
+  SnapshotWindow,
+} from "./snapshot.ts";
 
 /** Where a snapshot is read from. */
 export interface SnapshotSources {
@@ -63,6 +69,7 @@ function operationOf(
   const { name, definition, latch, load } = operation;
   const [overall, ...rules] = changeover.verdicts(name).map(verdictOf);
   if (overall === undefined) throw new Error(`The guard has no verdict on ${name}.`);
+  const counts = countsOf(changeover, name);
   return {
     name,
     kind: definition.kind,
@@ -73,11 +80,20 @@ function operationOf(
       legacy: windowOf(changeover, name, "legacy"),
       candidate: windowOf(changeover, name, "candidate"),
     },
+    ...(counts === null ? {} : { counts }),
     traffic: history.lastMinute(name),
     verdict: overall,
     rules,
     rollout: rollout?.status(name) ?? null,
   };
+}
+
+function countsOf({ metrics }: Changeover, name: string): SnapshotCounts | null {
+  const totals = metrics.totals(name);
+  const evidence = metrics.evidence(name);
+  if (totals === null || evidence === null) return null;
+  const { candidate, legacy } = totals;
+  return { candidateCalls: candidate.runs, legacyCalls: legacy.runs, ...evidence };
 }
 
 function verdictOf({ rule, kind, observed, limit, samples, sentence }: Verdict): SnapshotVerdict {

@@ -1,8 +1,8 @@
-import { type CallMetricId, callMetrics } from "./call-metrics.ts";
-import { type GuardMetricId, guardMetrics } from "./guard-metrics.ts";
+import { type CallMetricId, callMetrics } from "./definitions/call-metrics.ts";
+import { type GuardMetricId, guardMetrics } from "./definitions/guard-metrics.ts";
+import { type ProcessMetricId, processMetrics } from "./definitions/process-metrics.ts";
+import { type RolloutMetricId, rolloutMetrics } from "./definitions/rollout-metrics.ts";
 import type { MetricDefinition } from "./metric.ts";
-import { type ProcessMetricId, processMetrics } from "./process-metrics.ts";
-import { type RolloutMetricId, rolloutMetrics } from "./rollout-metrics.ts";
 
 /** How each metric is called inside the program. */
 export type MetricId = CallMetricId | GuardMetricId | RolloutMetricId | ProcessMetricId;

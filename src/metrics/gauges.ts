@@ -4,11 +4,11 @@ import { paths } from "../migration/call.ts";
 import type { AnyOperation } from "../migration/operation.ts";
 import { type RolloutStatus, rolloutStates } from "../rollout/status.ts";
 import type { MetricId } from "./catalogue.ts";
+import { ruleNames, verdictKinds } from "./definitions/guard-metrics.ts";
+import { gcKinds, internalParts, memorySources } from "./definitions/process-metrics.ts";
+import { flagsStates, gateNames, gateStates } from "./definitions/rollout-metrics.ts";
 import type { Cells, Family } from "./family.ts";
-import { ruleNames, verdictKinds } from "./guard-metrics.ts";
 import { other } from "./metric.ts";
-import { gcKinds, internalParts, memorySources } from "./process-metrics.ts";
-import { flagsStates, gateNames, gateStates } from "./rollout-metrics.ts";
 import type { MetricsSources } from "./sources.ts";
 
 /** The series of one operation, or of all beyond the limit. */

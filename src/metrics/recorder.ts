@@ -8,9 +8,17 @@ import { isBad, type Outcome, outcomeKinds } from "../migration/outcome.ts";
 import { skipReasons } from "../shadow/budget.ts";
 import { type DifferenceKind, differenceKinds } from "../shadow/difference.ts";
 import { type ShadowResult, type ShadowSkip, shadowResultKinds } from "../shadow/shadow.ts";
-import { fallbackResults } from "./call-metrics.ts";
 import { catalogue, type MetricId } from "./catalogue.ts";
+import { fallbackResults } from "./definitions/call-metrics.ts";
+import {
+  rollbackCauses,
+  rollbackParts,
+  rollbackResults,
+  ruleNames,
+  verdictKinds,
+} from "./definitions/guard-metrics.ts";
 import { errorTypeOf, errorTypes } from "./error-type.ts";
+import { type EvidenceCounts, evidenceOf } from "./evidence.ts";
 import {
   type Cells,
   Family,
@@ -19,13 +27,6 @@ import {
   OpenMetricsFamily,
 } from "./family.ts";
 import { finite, gaugeReaders, positionOf, type Slot, setInternalErrors } from "./gauges.ts";
-import {
-  rollbackCauses,
-  rollbackParts,
-  rollbackResults,
-  ruleNames,
-  verdictKinds,
-} from "./guard-metrics.ts";
 import { type MetricDefinition, otherOperations } from "./metric.ts";
 import type { MetricsSources } from "./sources.ts";
 
@@ -255,6 +256,12 @@ export class MetricsRecorder {
     const cells = this.#byName.get(operation)?.cells;
     if (cells === undefined) return null;
     return { legacy: totalsOf(cells, 0), candidate: totalsOf(cells, 1) };
+  }
+
+  /** Fallbacks and comparisons since the start; null as `totals` is. */
+  evidence(operation: string): EvidenceCounts | null {
+    const cells = this.#byName.get(operation)?.cells;
+    return cells === undefined ? null : evidenceOf(cells);
   }
 
   #register(definition: MetricDefinition): Family {

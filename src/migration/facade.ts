@@ -19,7 +19,6 @@ import {
   fact,
   factsOf,
 } from "./decision.ts";
-import { legacyMayAnswer } from "./fallback.ts";
 import type { FlagSource } from "./flags.ts";
 import type { LatchRecord } from "./latch.ts";
 import type { Observation } from "./observation.ts";
@@ -30,6 +29,7 @@ import {
   type OperationDeclaration,
 } from "./operation.ts";
 import type { Outcome, Succeeded } from "./outcome.ts";
+import { legacyMayAnswer } from "./routing/fallback.ts";
 import { CANDIDATE, FlagAnswers, SHADOW } from "./routing/flag-answers.ts";
 import { admit, handOver, leave, plainPaths, rejecting, run, runPlain } from "./run.ts";
 

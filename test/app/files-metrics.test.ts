@@ -1,9 +1,15 @@
 import { randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createApp } from "../../src/app/app.ts";
+import { readConfig } from "../../src/app/config.ts";
 import { addFilesMetrics } from "../../src/app/files-metrics.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import { silentLogger } from "../../src/base/logger.ts";
 import type { UploadRequest } from "../../src/files/file-manager.ts";
+import type { ProviderStatus } from "../../src/files/providers/steady/provider-status.ts";
 import { UploadCounts } from "../../src/files/saga/upload-counts.ts";
 import { bytesSource } from "../../src/files/source.ts";
 import {
@@ -13,18 +19,47 @@ import {
 import { MetricsRecorder } from "../../src/metrics/recorder.ts";
 import { callOf, FileWorld } from "../contract/file-manager-world.ts";
 import { countedBy, samplesOf } from "../metrics/exposition.ts";
+import { root } from "../rules/sources.ts";
 
 const noUploads = () => ({ legacy: new UploadCounts(), candidate: new UploadCounts() });
 const spool = { usedBytes: 7, files: 2 };
 
+describe("the app", () => {
+  it("exports them, and answers in the format that was asked for", async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), "changeover-metrics-"));
+    const config = readConfig({
+      CHANGEOVER_DATA_DIR: dataDir,
+      CHANGEOVER_FLAGS_DIR: join(root, "flags"),
+    });
+    const app = await createApp(config, { logger: silentLogger, backend: null });
+    try {
+      const samples = samplesOf(await app.metrics.text());
+      expect(samples.get("changeover_spool_limit_bytes")).toBe(config.spoolBytes);
+      expect(samples.get("changeover_provider_health provider=kimi state=up")).toBe(0);
+      expect(samples.get("changeover_memory_resident_bytes")).toBeGreaterThan(0);
+      expect(samples.get("changeover_admission_limit_bytes path=legacy")).toBeGreaterThan(0);
+      const verdicts = [...samples].filter(
+        ([name, value]) => /_verdict .*overall/.test(name) && value,
+      );
+      expect(verdicts.length).toBeGreaterThan(0);
+      const { contentType, text } = await app.metrics.exposition("application/openmetrics-text");
+      expect(contentType).toContain("openmetrics");
+      expect(text.endsWith("# EOF\n")).toBe(true);
+    } finally {
+      await app.close();
+      await rm(dataDir, { recursive: true, force: true });
+    }
+  });
+});
+
 describe("the metrics of providers", () => {
   it("show health, queue, quota, retries and lost replies of those that are set up", async () => {
     const recorder = new MetricsRecorder();
-    const status = {
+    const status: ProviderStatus = {
       provider: "glm",
       health: {
-        ...{ state: "throttled", sinceMs: 0, checkedMs: 9000, answerMs: 250 },
-        ...{ reason: "429", failures: 0 },
+        state: "throttled",
+        ...{ sinceMs: 0, checkedMs: 9000, answerMs: 250, reason: "429", failures: 0 },
       },
       throughput: { bytesPerSecond: 4096, samples: 3 },
       queue: {
@@ -37,7 +72,7 @@ describe("the metrics of providers", () => {
       ],
       retries: { made: 6, left: 7 },
       lostReplies: { adopted: 8, absent: 9, ambiguous: 10 },
-    } as const;
+    };
     addFilesMetrics(recorder, {
       ...{ providers: [{ status }], spool, spoolLimitBytes: 100 },
       ...{ uploads: noUploads(), candidate: null },

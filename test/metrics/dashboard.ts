@@ -1,6 +1,6 @@
 import { dashboards } from "../../grafana/dashboards.ts";
 import { catalogue } from "../../src/metrics/catalogue.ts";
-import { filesMetrics } from "../../src/metrics/files-metrics.ts";
+import { filesMetrics } from "../../src/metrics/definitions/files-metrics.ts";
 import type { MetricDefinition } from "../../src/metrics/metric.ts";
 
 /** A target of a panel. */

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type FallbackInput, mayFallBack } from "../../src/migration/fallback.ts";
+import { type FallbackInput, mayFallBack } from "../../src/migration/routing/fallback.ts";
 
 const failedRead: FallbackInput = {
   kind: "read",

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { root, sourcesIn } from "./sources.ts";
 
 const areas =
-  "BASE|CLI|CONFIG|DISK|FILES|FLAGS|GATEWAY|GUARD|HARNESS|MIGRATION|POSTGRES|REHEARSAL|SANDBOX|SHADOW";
+  "BASE|CLI|CONFIG|DISK|FILES|FLAGS|GATEWAY|GUARD|HARNESS|MIGRATION|POSTGRES|REHEARSAL|ROLLOUT|SANDBOX|SHADOW";
 const inSource = new RegExp(`"((?:${areas})_[A-Z_]+)"`, "g");
 const inTable = new RegExp(`^\\| \`((?:${areas})_[A-Z_]+)\` \\| (.+) \\| (.+) \\|$`, "gm");
 

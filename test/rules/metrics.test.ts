@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { catalogue } from "../../src/metrics/catalogue.ts";
-import { filesMetrics } from "../../src/metrics/files-metrics.ts";
+import { filesMetrics } from "../../src/metrics/definitions/files-metrics.ts";
 import { labelNames, seriesNames } from "../../src/metrics/metric.ts";
 import { MetricsRecorder } from "../../src/metrics/recorder.ts";
 import { Operation } from "../../src/migration/operation.ts";

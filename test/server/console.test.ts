@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { assetOf, assetPaths, encodingFor } from "../../src/server/console/assets.ts";
 import { Feed } from "../../src/server/console/feed.ts";
-import type { FeedMessage } from "../../src/server/console/feed-state.ts";
+import { type FeedMessage, historyColumns } from "../../src/server/console/feed-state.ts";
 import { type ConsoleApp, startConsole } from "../support/console-app.ts";
 import { startGateway } from "../support/gateway-app.ts";
 
@@ -120,7 +120,7 @@ describe("the console's feed", () => {
     expect(first?.operations?.map(({ name }) => name)).toEqual(["files.upload", "files.info"]);
     expect(first?.process).toMatchObject({ pid: process.pid });
     expect(first?.journal).toEqual([]);
-    expect(first?.history["files.upload"]?.[0]).toHaveLength(15);
+    expect(first?.history["files.upload"]?.[0]).toHaveLength(historyColumns.length);
     for (const message of later) {
       expect(Date.parse(message.at)).toBeGreaterThan(Date.parse(first?.at ?? ""));
       expect(message.journal).toBeUndefined();

@@ -177,6 +177,8 @@ describe.skipIf(!here)("the console in a browser (needs Chromium: run by .ci/run
       product.changeover.operations.find(({ name }) => name === "files.upload")?.latch,
     ).toEqual(expect.objectContaining({ tripped: true }));
     await see("journal", /wrong hashes/);
+    // Ages grow while nothing else changes.
+    await see("journal", /[23] s ago/);
     await picture("rolled-back");
     await page.click("#action-rearm");
     expect(await text("dialog-text")).toContain("The percentage stays at 0 %");
@@ -273,6 +275,7 @@ describe.skipIf(!here)("the console in a browser (needs Chromium: run by .ci/run
     await page.fill("#token", product.token);
     await page.click("#dialog-go");
     await see("mismatches", /legacy 1/);
+    await see("mismatches", /changeover mismatches replay/);
     expect(await page.title()).toBe("changeover console");
   });
 

@@ -55,6 +55,7 @@ describe.skipIf(!here)("the packed tarball (needs the package registry: run by .
     expect(files.filter((path) => path.endsWith(".ts") && !path.endsWith(".d.ts"))).toEqual([]);
     expect(files).toContain("dist/changeover.js");
     expect(files).toContain("dist/changeover.d.ts");
+    expect(files).toContain("dist/server/console/page/index.html");
   });
 
   it(`installs at most ${packagesMax} packages, none of them under the AGPL`, async () => {

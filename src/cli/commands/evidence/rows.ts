@@ -1,4 +1,4 @@
-import { type CommandRow, number, row, whole } from "../../command-row.ts";
+import { type CommandRow, number, row, whole } from "../../command/command-row.ts";
 import { momentMs, share } from "../../context.ts";
 
 /** Commands that show and make evidence: reports, drills, simulations. */

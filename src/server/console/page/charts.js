@@ -34,6 +34,8 @@ const definitions = [
   { title: "Memory in flight", read: column(6), unit: bytes, least: 2 ** 20, steps: binary },
 ];
 
+/** The gateway serves it from the package, where that is installed. */
+const address = "/console/uplot.js";
 const height = 116;
 const spanSeconds = 300;
 const leastSeconds = 60;
@@ -41,8 +43,7 @@ const leastSeconds = 60;
 /** @returns {Promise<PlotClass | null>} null where the package is not installed on the server */
 async function loadPlots() {
   try {
-    // @ts-expect-error served by the gateway, from the package
-    const { default: plots } = await import("/console/uplot.js");
+    const { default: plots } = await import(address);
     const link = element("link", { rel: "stylesheet", href: "/console/uplot.css" });
     document.head.append(link);
     return plots;

@@ -48,7 +48,7 @@ export function byId(id) {
 
 /**
  * Brings the children of `parent` in line with `items`: known ones are updated in place, so that what is
- * focused or folded out stays so.
+ * focused or folded out stays so. `create` runs once for each key: what changes has to be in the items.
  * @template T
  * @param {Element} parent
  * @param {readonly T[]} items

@@ -72,7 +72,12 @@ function showRollout(operation, at) {
   setText(byId("rollout-shadow"), `shadow ${flag?.enabled === true ? flag.shadowPercentage : 0} %`);
   setText(byId("rollout-why"), rolloutSentence(operation, at));
   const stages = rollout === null || rollout.state === "idle" ? [] : rollout.stages;
-  const steps = stages.map((stage, index) => ({ stage, index, now: rollout?.stage ?? -1 }));
+  const steps = stages.map((stage, index) => ({
+    stage,
+    index,
+    now: rollout?.stage ?? -1,
+    complete: rollout?.state === "complete",
+  }));
   keyed(
     byId("stages"),
     steps,
@@ -80,8 +85,8 @@ function showRollout(operation, at) {
     () => {
       const node = element("li");
       /** @param {typeof steps[number]} step */
-      const update = ({ stage, index, now }) => {
-        const done = index < now || rollout?.state === "complete";
+      const update = ({ stage, index, now, complete }) => {
+        const done = index < now || complete;
         const state = done ? "done" : index === now ? "now" : "next";
         setAttribute(node, "data-state", state);
         setAttribute(node, "aria-current", state === "now" ? "step" : false);
@@ -247,23 +252,23 @@ function showMismatches(mismatches, { at, unlocked, compared }) {
   setText(byId("mismatch-summary"), count === 0 ? none : some);
   keyed(
     byId("mismatches"),
-    mismatches,
+    mismatches.map((mismatch) => ({ ...mismatch, unlocked, seen: ago(mismatch.lastSeen, at) })),
     ({ id }) => id,
     () => {
       const title = element("span", { class: "fields" });
-      const seen = element("span", { class: "figure" });
+      const times = element("span", { class: "figure" });
       const body = element("div", { class: "differences" });
-      const node = element("details", {}, element("summary", {}, title, seen), body);
+      const node = element("details", {}, element("summary", {}, title, times), body);
       let shown = "";
       return {
         node,
         update: (mismatch) => {
           setText(title, mismatch.differences.map(({ path }) => path || "the answer").join(", "));
-          setText(seen, `${number(mismatch.count)} ×, ${ago(mismatch.lastSeen, at)}`);
-          const next = JSON.stringify([mismatch.differences, unlocked]);
+          setText(times, `${number(mismatch.count)} ×, ${mismatch.seen}`);
+          const next = JSON.stringify([mismatch.differences, mismatch.unlocked]);
           if (next === shown) return;
           shown = next;
-          body.replaceChildren(...differenceNodes(mismatch, unlocked));
+          body.replaceChildren(...differenceNodes(mismatch, mismatch.unlocked));
         },
       };
     },

@@ -15,9 +15,9 @@ export function showJournal(journal, at) {
   byId("journal-empty").hidden = journal.length > 0;
   keyed(
     byId("journal"),
-    journal,
-    (line) => `${line.at} ${line.operation} ${line.kind} ${line.why}`,
-    (line) => {
+    journal.map((line) => ({ line, at })),
+    ({ line }) => `${line.at} ${line.operation} ${line.kind} ${line.why}`,
+    ({ line }) => {
       const time = element("time", { datetime: line.at, title: line.at });
       const by =
         line.actor.type === "person" ? line.actor.name : `${line.actor.type} ${line.actor.name}`;
@@ -37,7 +37,7 @@ export function showJournal(journal, at) {
         element("p", {}, line.why),
         element("p", { class: "sentence" }, [`by ${by}`, change].filter(Boolean).join(" · ")),
       );
-      return { node, update: ({ at: then }) => setText(time, ago(then, at)) };
+      return { node, update: ({ at: now }) => setText(time, ago(line.at, now)) };
     },
   );
 }
@@ -112,18 +112,18 @@ function showInstances(instances, at) {
   setAttribute(byId("instances-summary"), "data-tone", revisions.size > 1 ? "warn" : "good");
   keyed(
     byId("instances"),
-    instances,
+    instances.map((each) => ({ ...each, seen: ago(each.seenAt, at) })),
     ({ instance }) => instance,
     ({ instance }) => {
       const cells = [element("td"), element("td"), element("td")];
       const node = element("tr", {}, element("th", { scope: "row" }, instance), ...cells);
       return {
         node,
-        update: ({ flags, live: alive, seenAt, version }) => {
+        update: ({ flags, live: alive, seen, version }) => {
           const texts = [
             flags.revision,
             `${flags.kind}, ${flags.state}`,
-            `${version}, ${alive ? "live" : `gone ${ago(seenAt, at)}`}`,
+            `${version}, ${alive ? "live" : `gone ${seen}`}`,
           ];
           for (const [index, cell] of cells.entries()) setText(cell, texts[index] ?? "");
         },

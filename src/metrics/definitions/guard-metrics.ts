@@ -1,6 +1,6 @@
-import type { RollbackReport } from "../guard/rollback.ts";
-import type { RuleName, VerdictKind } from "../guard/verdict.ts";
-import { durationBuckets, type MetricDefinition, other } from "./metric.ts";
+import type { RollbackReport } from "../../guard/rollback.ts";
+import type { RuleName, VerdictKind } from "../../guard/verdict.ts";
+import { durationBuckets, type MetricDefinition, other } from "../metric.ts";
 
 /** Metrics of latches, rollbacks and what the guard's rules say. */
 export type GuardMetricId =

@@ -1,5 +1,5 @@
-import type { Operation } from "./operation.ts";
-import { isBad, type Outcome } from "./outcome.ts";
+import type { Operation } from "../operation.ts";
+import { isBad, type Outcome } from "../outcome.ts";
 
 /** What is known after the candidate did not answer. */
 export interface FallbackInput {

@@ -1,11 +1,11 @@
-import { paths } from "../migration/call.ts";
-import { decisionTable } from "../migration/decision.ts";
-import { outcomeKinds } from "../migration/outcome.ts";
-import { skipReasons } from "../shadow/budget.ts";
-import { differenceKinds } from "../shadow/difference.ts";
-import { shadowResultKinds } from "../shadow/shadow.ts";
-import { errorTypes } from "./error-type.ts";
-import { durationBuckets, type MetricDefinition } from "./metric.ts";
+import { paths } from "../../migration/call.ts";
+import { decisionTable } from "../../migration/decision.ts";
+import { outcomeKinds } from "../../migration/outcome.ts";
+import { skipReasons } from "../../shadow/budget.ts";
+import { differenceKinds } from "../../shadow/difference.ts";
+import { shadowResultKinds } from "../../shadow/shadow.ts";
+import { errorTypes } from "../error-type.ts";
+import { durationBuckets, type MetricDefinition } from "../metric.ts";
 
 /** Metrics of calls and of their shadows. */
 export type CallMetricId =

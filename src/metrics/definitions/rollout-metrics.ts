@@ -1,5 +1,5 @@
-import { type GateName, type GateState, rolloutStates } from "../rollout/status.ts";
-import type { MetricDefinition } from "./metric.ts";
+import { type GateName, type GateState, rolloutStates } from "../../rollout/status.ts";
+import type { MetricDefinition } from "../metric.ts";
 
 /** Metrics of flags, rollouts, their controller and the fleet. */
 export type RolloutMetricId =

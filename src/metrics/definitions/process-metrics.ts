@@ -1,6 +1,6 @@
-import type { MemoryLimitSource } from "../guard/memory/memory-sampler.ts";
-import { paths } from "../migration/call.ts";
-import { type MetricDefinition, other } from "./metric.ts";
+import type { MemoryLimitSource } from "../../guard/memory/memory-sampler.ts";
+import { paths } from "../../migration/call.ts";
+import { type MetricDefinition, other } from "../metric.ts";
 
 /** Metrics of the process and of this product itself. */
 export type ProcessMetricId =

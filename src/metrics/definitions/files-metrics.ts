@@ -1,5 +1,5 @@
-import { paths } from "../migration/call.ts";
-import type { MetricDefinition } from "./metric.ts";
+import { paths } from "../../migration/call.ts";
+import type { MetricDefinition } from "../metric.ts";
 
 /** Metrics of the file system, which is a client of the library: whoever assembles both adds them. */
 export type FilesMetricId =
