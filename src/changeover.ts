@@ -59,6 +59,7 @@ export type { AdmissionLimits } from "./migration/admission/path-budgets.ts";
 export type { Answered, Call, CallOptions, Path } from "./migration/call.ts";
 export type { Decision, DecisionReason } from "./migration/decision.ts";
 export type { FlagControl, FlagSource, FlagState } from "./migration/flags.ts";
+export type { Fleet, InstanceStatus, Quorum } from "./migration/fleet.ts";
 export type { Actor, Journal, JournalEntry, JournalQuery } from "./migration/journal.ts";
 export type { LatchRecord, LatchStore } from "./migration/latch.ts";
 export type { Observation } from "./migration/observation.ts";

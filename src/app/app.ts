@@ -37,6 +37,7 @@ import {
 import type { MetricsDoor } from "../metrics/recorder.ts";
 import type { Path } from "../migration/call.ts";
 import { FaultSwitch } from "../rehearsal/faults.ts";
+import type { RolloutController } from "../rollout/controller/controller.ts";
 import { defaultBudget } from "../shadow/budget.ts";
 import { type Backend, BackendProbe, noFileManager } from "./backend.ts";
 import type { Config } from "./config.ts";
@@ -148,13 +149,9 @@ async function assemble(config: Config, parts: AppParts, resources: Resources): 
     clock,
   });
   resources.add("history", () => history.close());
-  const common = { config, changeover, policy, clock, logger };
-  const rollout = await openRollout({ ...shared, ...parts, ...common, mayLead: backend !== null });
+  const rollout = await runRollouts(config, parts, { changeover, policy, shared });
   // A step under way may wait for the flag system and for the store.
   resources.add("rollout", () => rollout.close(), 5000);
-  // A process for one command looks once, so that its snapshot tells how things stand.
-  if (backend === null) await rollout.tick();
-  else rollout.start();
   const probe = backend === null ? null : new BackendProbe(backend, logger);
   await probe?.start(clock);
   if (probe !== null) resources.add("probe", () => probe.close(), 500);
@@ -184,6 +181,32 @@ async function assemble(config: Config, parts: AppParts, resources: Resources): 
     readiness: () => readinessOf(changeover, probe),
     close: () => resources.close(),
   };
+}
+
+interface RolloutSubject {
+  readonly changeover: Changeover;
+  readonly policy: PolicyInput;
+  readonly shared: SharedParts;
+}
+
+async function runRollouts(
+  config: Config,
+  parts: AppParts,
+  { changeover, policy, shared }: RolloutSubject,
+): Promise<RolloutController> {
+  const { logger, backend, clock = systemClock } = parts;
+  const common = { config, changeover, policy, clock, logger };
+  const rollout = await openRollout({ ...shared, ...parts, ...common, mayLead: backend !== null });
+  const { fleet } = shared;
+  changeover.metrics.readFrom({
+    rollout: () => changeover.operations.map(({ name }) => rollout.status(name)),
+    fleet: () =>
+      fleet === undefined ? null : { connected: fleet.connected, instances: rollout.instances },
+  });
+  // A process for one command looks once, so that its snapshot tells how things stand.
+  if (backend === null) await rollout.tick();
+  else rollout.start();
+  return rollout;
 }
 
 function openFiles(

@@ -66,12 +66,18 @@ export async function rollBack(
     from: "candidate",
     to: "legacy",
     why: reason,
-    evidence: { ...evidence, epoch, steps: run.steps },
+    evidence: {
+      ...evidence,
+      epoch,
+      scope: alone === null ? "fleet" : "instance",
+      steps: run.steps,
+    },
   });
   await run.drain(operation);
   const report = run.report(operation.name, epoch);
   const fields = { operation: operation.name, epoch, ms: report.ms, steps: report.steps };
-  if (report.result === "complete") logger.warn(fields, "Rolled back to legacy");
+  if (alone !== null) logger.error(fields, "This process alone rolled back to legacy");
+  else if (report.result === "complete") logger.warn(fields, "Rolled back to legacy");
   else logger.error(fields, "Rolled back in this process, but a step of the rollback failed");
   return report;
 }

@@ -336,13 +336,17 @@ function endsOf(
   steps: RollbackReport["steps"],
   ms: number | undefined,
 ): Readonly<Record<(typeof rollbackParts)[number], number | null>> {
-  const until = (name: RollbackReport["steps"][number]["name"]): number | null => {
-    const at = steps.findIndex((step) => step.name === name);
-    const step = steps[at];
-    if (step === undefined || step.result === "failed" || step.result === "skipped") return null;
-    return steps.slice(0, at + 1).reduce((sum, each) => sum + each.ms, 0);
+  // Only what comes one after the other adds up: the fleet is told while the flag is switched off.
+  const after = (...names: readonly string[]): number | null => {
+    const chain = names.map((name) => steps.find((step) => step.name === name));
+    const isDone = chain.every((step) => step?.result === "done" || step?.result === "already");
+    return isDone ? chain.reduce((sum, step) => sum + (step?.ms ?? 0), 0) : null;
   };
-  return { latch: until("latch"), flag: until("read-back"), whole: ms ?? null };
+  return {
+    latch: after("latch"),
+    flag: after("latch", "flag", "read-back"),
+    whole: ms ?? null,
+  };
 }
 
 function keepExemplar(cells: Cells, place: number, { call, first, atMs }: Observation): void {

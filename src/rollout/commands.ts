@@ -10,16 +10,6 @@ import { exposureOf, type World } from "./world.ts";
 /** What a person can tell a rollout. */
 export type RolloutCommand = "start" | "pause" | "resume" | "approve" | "advance" | "abort";
 
-/** Every command, for command lines and routes. */
-export const rolloutCommands: readonly RolloutCommand[] = [
-  "start",
-  "pause",
-  "resume",
-  "approve",
-  "advance",
-  "abort",
-];
-
 /** What a command is carried out on: plain data, read before. */
 export interface CommandWorld extends Pick<World, "flag" | "latch" | "nowMs"> {
   readonly operation: string;

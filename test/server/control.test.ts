@@ -102,7 +102,8 @@ describe("the control API", () => {
 
   it("sets a fault and ends it", async () => {
     const set = await control(gateway, "fault", { body: { path: "candidate", errorRate: 0.5 } });
-    expect(set.json).toEqual({ path: "candidate", fault: { errorRate: 0.5, latencyMs: 0 } });
+    const none = { latencyMs: 0, unknownErrorRate: 0, mismatchRate: 0, leakBytes: 0 };
+    expect(set.json).toEqual({ path: "candidate", fault: { errorRate: 0.5, ...none } });
     const ended = await control(gateway, "fault", { body: { path: "candidate" } });
     expect(ended.json).toMatchObject({ fault: { errorRate: 0, latencyMs: 0 } });
   });
@@ -121,6 +122,9 @@ describe("the control API", () => {
     ["fault", { path: "both" }, "path"],
     ["fault", { path: "legacy", errorRate: 2 }, "errorRate"],
     ["fault", { path: "legacy", latencyMs: -1 }, "latencyMs"],
+    ["fault", { path: "legacy", unknownErrorRate: -0.1 }, "unknownErrorRate"],
+    ["fault", { path: "legacy", mismatchRate: 1.1 }, "mismatchRate"],
+    ["fault", { path: "legacy", leakBytes: 1e12 }, "leakBytes"],
   ])("refuses %s with %o, naming %s", async (path, body, param) => {
     const before = gateway.commands.length;
     const { status, json } = await control(gateway, path, { body });

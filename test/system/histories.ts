@@ -1,6 +1,6 @@
 import { type Random, seededRandom } from "../../src/base/random.ts";
-import type { MetricDefinition } from "../../src/metrics/metric.ts";
 import { gcKinds } from "../../src/metrics/definitions/process-metrics.ts";
+import type { MetricDefinition } from "../../src/metrics/metric.ts";
 import { allMetrics } from "../metrics/dashboard.ts";
 
 /** What happened in a recorded history. */

@@ -31,11 +31,11 @@ type Sample = v.InferOutput<typeof answerSchema>["data"]["result"][number];
 const answerBytesMax = 1024 * 1024;
 const hourSeconds = 3600;
 
-/** The queries, as they are sent. `now` and `then` ask whether there was anything to count, at both ends. */
+/** The queries, as they are sent. `now` and `earlier` ask whether there was anything to count, at both ends. */
 export function readyQueries(
   operation: string,
   days: number,
-): Readonly<Record<"now" | "then" | "calls" | "fallbacks" | "compared", string>> {
+): Readonly<Record<"now" | "earlier" | "calls" | "fallbacks" | "compared", string>> {
   const seconds = Math.round(days * 86_400);
   const of = `operation=${JSON.stringify(operation)}`;
   const span = `[${seconds}s]`;
@@ -43,7 +43,7 @@ export function readyQueries(
   return {
     now: `count(changeover_calls_total{${of}})`,
     // Within the first hour of the span.
-    then: `count(last_over_time(changeover_calls_total{${of}}[${hourSeconds}s] offset ${began}s))`,
+    earlier: `count(last_over_time(changeover_calls_total{${of}}[${hourSeconds}s] offset ${began}s))`,
     calls: `sum by (path) (increase(changeover_calls_total{${of},source="served"}${span}))`,
     fallbacks: `sum(increase(changeover_fallbacks_total{${of},result!="denied"}${span}))`,
     compared: `sum by (result) (increase(changeover_shadow_runs_total{${of},result=~"same|different"}${span}))`,
@@ -60,15 +60,15 @@ export async function prometheusCounts(
   const { operation, days, nowMs } = options;
   const queries = readyQueries(operation, days);
   try {
-    const [now, then, calls, fallbacks, compared] = await Promise.all([
+    const [now, earlier, calls, fallbacks, compared] = await Promise.all([
       ask(options, queries.now),
-      ask(options, queries.then),
+      ask(options, queries.earlier),
       ask(options, queries.calls),
       ask(options, queries.fallbacks),
       ask(options, queries.compared),
     ]);
     if (now.length === 0) return `Prometheus knows no calls of ${operation} now.`;
-    if (then.length === 0) return `Prometheus has nothing from ${days} days ago.`;
+    if (earlier.length === 0) return `Prometheus has nothing from ${days} days ago.`;
     const all = [...calls, ...fallbacks, ...compared];
     if (calls.length === 0 || fallbacks.length === 0 || all.some((each) => !isCount(each))) {
       return "Prometheus gave no numbers.";
@@ -112,6 +112,7 @@ async function ask(
   return v.parse(answerSchema, JSON.parse(text)).data.result;
 }
 
-const isCount = ({ value }: Sample): boolean => value[1] !== "" && Number.isFinite(Number(value[1]));
+const isCount = ({ value }: Sample): boolean =>
+  value[1] !== "" && Number.isFinite(Number(value[1]));
 const sum = (samples: readonly Sample[]): number =>
   samples.reduce((total, { value }) => total + Number(value[1]), 0);

@@ -1,4 +1,3 @@
-import type { Fleet } from "../../migration/fleet.ts";
 import type { Actor } from "../../migration/journal.ts";
 import type { AnyOperation } from "../../migration/operation.ts";
 import {
@@ -61,8 +60,5 @@ export class Rollbacks {
     await Promise.all([...this.#running.values()].map(({ report }) => report));
   }
 }
-
-/** What a rollback needs of the fleet. */
-export type RollbackFleet = Pick<Fleet, "publish" | "trip" | "rearm">;
 
 const ruleOf = (by: Actor): string => (by.type === "rule" ? by.name : "manual");

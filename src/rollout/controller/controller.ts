@@ -1,4 +1,5 @@
 import type { Timer } from "../../base/clock.ts";
+import { codeOf } from "../../base/errors.ts";
 import { type InstanceStatus, quorumNeeded } from "../../migration/fleet.ts";
 import type { Actor } from "../../migration/journal.ts";
 import { advance } from "../advance.ts";
@@ -37,6 +38,8 @@ export class RolloutController {
   readonly #progress = new Map<string, Progress>();
   readonly #looked = new Map<string, Looked>();
   readonly #rollbacks = new Set<string>();
+  /** How an operation's last step failed: said once, and not every second. */
+  readonly #failed = new Map<string, string>();
   #records: readonly RolloutRecord[] = [];
   #instances: readonly InstanceStatus[] = [];
   #timer: Timer | null = null;
@@ -191,12 +194,16 @@ export class RolloutController {
           continue;
         }
         const record = await this.#steps.take(looked, hold);
+        this.#failed.delete(operation);
         this.#progress.set(operation, { record, keptMs: clock.monotonicMs() });
         const { world, step } = looked;
         this.#looked.set(operation, { world, step: { ...step, record } });
       } catch (error) {
         // The next look reads what became of it, and settles it.
         this.#progress.delete(operation);
+        const failure = `${looked.step.kind} ${codeOf(error) ?? "unknown"}`;
+        if (this.#failed.get(operation) === failure) continue;
+        this.#failed.set(operation, failure);
         logger.warn({ operation, step: looked.step.kind, err: error }, "A rollout step failed");
       }
     }

@@ -38,6 +38,8 @@ export class WorldReader {
   readonly #options: RolloutControllerOptions;
   readonly #timeoutMs: number;
   readonly #watched = new Map<string, Watched>();
+  /** What could not be read at the last look: said once, and not every second. */
+  readonly #unread = new Set<string>();
 
   constructor(options: RolloutControllerOptions) {
     this.#options = options;
@@ -56,14 +58,9 @@ export class WorldReader {
 
   /** The flag as the flag system has it; null where it cannot be read. */
   async flag(operation: string): Promise<FlagState | null> {
-    const { control, logger } = this.#options;
+    const { control } = this.#options;
     if (control === null) return null;
-    try {
-      return await this.#within("the flag system", control.read(operation));
-    } catch (error) {
-      logger.warn({ operation, err: error }, "The flag of a rollout cannot be read");
-      return null;
-    }
+    return this.#orNull(`the flag of ${operation}`, control.read(operation));
   }
 
   /** The latch that counts for every caller; null: not known. */
@@ -136,21 +133,13 @@ export class WorldReader {
   }
 
   async #lookAtFleet(operations: readonly RolloutOperation[]): Promise<NonNullable<Look["fleet"]>> {
-    const { fleet, totals, logger } = this.#options;
+    const { fleet, totals } = this.#options;
     if (fleet === null) return { latches: null, instances: null, totals: { blind: "No fleet." } };
     const names = operations.map(({ name }) => name);
-    const orNull = async <T>(what: string, work: Promise<T>): Promise<T | null> => {
-      try {
-        return await this.#within(what, work);
-      } catch (error) {
-        logger.warn({ err: error }, "The fleet cannot be read");
-        return null;
-      }
-    };
     const [latches, instances, read] = await Promise.all([
-      orNull("the fleet's latches", fleet.load()),
-      orNull("the fleet's reports", fleet.instances()),
-      totals === undefined ? null : orNull("the source of counts", totals.read(names)),
+      this.#orNull("the fleet's latches", fleet.load()),
+      this.#orNull("the fleet's reports", fleet.instances()),
+      totals === undefined ? null : this.#orNull("the source of counts", totals.read(names)),
     ]);
     if (totals !== undefined) {
       return { latches, instances, totals: read ?? { blind: "The counts cannot be read." } };
@@ -201,6 +190,19 @@ export class WorldReader {
     const { drilledMs } = this.#options;
     if (drilledMs === undefined || stageOf(record).drillMaxAgeDays === null) return null;
     return this.#within("the drill certificates", drilledMs(operation)).catch(() => null);
+  }
+
+  async #orNull<T>(what: string, work: Promise<T>): Promise<T | null> {
+    try {
+      const read = await this.#within(what, work);
+      this.#unread.delete(what);
+      return read;
+    } catch (error) {
+      const { logger } = this.#options;
+      if (!this.#unread.has(what)) logger.warn({ what, err: error }, "A rollout cannot read this");
+      this.#unread.add(what);
+      return null;
+    }
   }
 
   #within<T>(what: string, work: Promise<T>): Promise<T> {

@@ -1,23 +1,6 @@
-import type { Fleet, FleetTotals, InstanceStatus } from "../../migration/fleet.ts";
+import type { FleetTotals, InstanceStatus } from "../../migration/fleet.ts";
 import type { PathTotals } from "../evidence.ts";
-import type { InstanceTotals, TotalsReading, TotalsSource } from "../ports.ts";
-
-/** The counts that the instances report every second, as the fleet keeps them. */
-export class ReportedTotals implements TotalsSource {
-  readonly #instances: () => Promise<readonly InstanceStatus[]>;
-
-  constructor(fleet: Pick<Fleet, "instances">) {
-    this.#instances = () => fleet.instances();
-  }
-
-  async read(operations: readonly string[]): Promise<TotalsReading> {
-    try {
-      return totalsOf(await this.#instances(), operations);
-    } catch {
-      return { blind: "The fleet's reports cannot be read." };
-    }
-  }
-}
+import type { InstanceTotals, TotalsReading } from "../ports.ts";
 
 /** The counts in these reports; blind when none of them is live. */
 export function totalsOf(

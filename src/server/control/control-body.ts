@@ -19,7 +19,7 @@ export interface ChangeCommand {
 /** A fault to set on one path. */
 export interface FaultCommand {
   readonly path: Path;
-  /** Fields that are left out are 0; `REHEARSAL_INVALID_FAULT` names a value that cannot be. */
+  /** Fields that are left out are 0. */
   readonly fault: Readonly<Partial<Fault>>;
 }
 
@@ -72,7 +72,7 @@ export function changeCommand(body: unknown): ChangeCommand {
   return { operation: name, change };
 }
 
-const amount = v.optional(v.number("use a number"));
+const rate = v.optional(numberBetween(0, 1, "use a share from 0 to 1"));
 /** What a rollout is told, and whether it is only asked. */
 export interface RolloutOrder {
   readonly change: ControlChange;
@@ -98,11 +98,11 @@ export function rolloutCommand(command: string): (typeof rolloutCommands)[number
 
 const faultSchema = v.strictObject({
   path: v.picklist(["legacy", "candidate"], "use legacy or candidate"),
-  errorRate: amount,
-  latencyMs: amount,
-  unknownErrorRate: amount,
-  mismatchRate: amount,
-  leakBytes: amount,
+  errorRate: rate,
+  latencyMs: v.optional(numberBetween(0, 60_000, "use 0 to 60000 milliseconds")),
+  unknownErrorRate: rate,
+  mismatchRate: rate,
+  leakBytes: v.optional(numberBetween(0, 268_435_456, "use 0 to 268435456 bytes")),
 });
 
 /** Reads `{path}` and the fields of a fault; what is left out is 0. */

@@ -108,11 +108,7 @@ describe("whether a legacy path may be deleted", () => {
     ["calls", "unknown", { counts: { ...counts, candidateCalls: 9 } }],
     ["calls", "unknown", { counts: null }],
     ["fallbacks", "failed", { counts: { ...counts, fallbacks: 1 } }],
-    [
-      "fallbacks",
-      "unknown",
-      { counts: { ...counts, sinceMs: nowMs - 30 * dayMs, fallbacks: 1 } },
-    ],
+    ["fallbacks", "unknown", { counts: { ...counts, sinceMs: nowMs - 30 * dayMs, fallbacks: 1 } }],
     ["fallbacks", "unknown", { counts: { ...counts, sinceMs: nowMs - 13 * dayMs } }],
     ["fallbacks", "unknown", { counts: { ...counts, fallbacks: null } }],
     ["rollbacks", "failed", { entries: [entry(5, "rollback", "legacy"), ...sound.entries] }],

@@ -2,10 +2,10 @@ import { resolve } from "node:path";
 import { reportHtml } from "../../../app/report/html.ts";
 import { reportMarkdown } from "../../../app/report/markdown.ts";
 import { makeReport } from "../../../app/report/report.ts";
-import { CodedError } from "../../../base/errors.ts";
 import type { Command } from "../../context.ts";
 import { writeNewFile } from "../../process/new-file.ts";
 import { withOperator } from "../../session.ts";
+import { namedOperation } from "./named-operation.ts";
 
 interface ReportOptions {
   readonly html?: boolean;
@@ -21,9 +21,7 @@ const entriesMax = 1000;
 export const report: Command<ReportOptions> = (context, { words: [typed = ""], options }) =>
   withOperator(context, async (operator) => {
     const { operations } = await operator.snapshot();
-    const found = operations.filter(({ name }) => name === typed || name.endsWith(`.${typed}`));
-    const [now] = found;
-    if (now === undefined || found.length > 1) throw unknown(typed, operations);
+    const now = namedOperation(operations, typed);
     const { since, html = false, output } = options;
     const entries = await operator.journal({
       operation: now.name,
@@ -38,12 +36,3 @@ export const report: Command<ReportOptions> = (context, { words: [typed = ""], o
     await writeNewFile(output, text);
     return { answer: { value: { ...made, file: resolve(output) }, lines: [`Written: ${output}`] } };
   });
-
-function unknown(typed: string, operations: readonly { readonly name: string }[]): CodedError {
-  const names = operations.map(({ name }) => name).join(", ");
-  return new CodedError(
-    "MIGRATION_UNKNOWN_OPERATION",
-    `There is no operation "${typed.slice(0, 80)}". Known: ${names}.`,
-    { status: 404 },
-  );
-}

@@ -21,6 +21,29 @@ export const evidenceRows: readonly CommandRow[] = [
     load: async () => (await import("./report.ts")).report,
   },
   {
+    name: "ready",
+    words: "<operation>",
+    meaning: "Say whether the legacy path may be deleted, with reasons; fails while it may not",
+    options: [
+      row("--days <number>", "days at 100 %, without fallback or rollback (default: 14)", {
+        ...number("--days"),
+      }),
+      row("--calls <number>", "calls on the new path at least (default: 10000)", {
+        ...whole("--calls", 1, 999_999_999_999),
+      }),
+      row(
+        "--mismatch-rate <share>",
+        "share of answers that may differ, below which the 95 % bound must be (default: 0.001)",
+        { ...number("--mismatch-rate") },
+      ),
+      row("--drill-days <number>", "days that a passed drill stays good (default: 90)", {
+        ...number("--drill-days"),
+      }),
+    ],
+    examples: ["changeover ready upload", "changeover ready upload --days 30 --json"],
+    load: async () => (await import("./ready.ts")).ready,
+  },
+  {
     name: "drill",
     meaning:
       "Make the new path fail on purpose, each way in turn, and prove that it is rolled back",
