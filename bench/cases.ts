@@ -1,3 +1,4 @@
+import type { SkippedCase } from "../src/harness/report.ts";
 import type { BenchmarkCase, Tier } from "./case.ts";
 import { coreTimes } from "./cases/core-times.ts";
 import { facadeHeap } from "./cases/facade-heap.ts";
@@ -24,6 +25,15 @@ export const benchmarkCases: readonly BenchmarkCase[] = [
   facadePeers,
   facadeHeap,
   shadowCost,
+];
+
+/** What ought to be measured and cannot be, said in every whole run. */
+export const gaps: readonly SkippedCase[] = [
+  {
+    case: "peers-s3",
+    reason:
+      "@aws-sdk/lib-storage speaks S3 only: the embedded backend has no S3 endpoint, and the package is no dependency of this repository",
+  },
 ];
 
 /**

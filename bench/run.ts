@@ -30,6 +30,8 @@ export interface RunOptions {
   readonly targets?: readonly Target[];
   /** Peers that may be better than we are. */
   readonly exceptions?: readonly PeerException[];
+  /** What cannot be measured at all, and why. */
+  readonly gaps?: readonly SkippedCase[];
   /** Milliseconds after which no further case is begun; default: no limit. */
   readonly limitMs?: number;
 }
@@ -87,7 +89,7 @@ export async function runBenchmark(
     figures: results.figures,
     targets: [...judged, ...peers],
     failures: results.failures,
-    skipped: results.skipped,
+    skipped: [...results.skipped, ...(options.gaps ?? [])],
     durations: results.durations,
   };
 }

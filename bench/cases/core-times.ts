@@ -119,7 +119,7 @@ async function cliStart(context: CaseContext): Promise<Comparison> {
 
 async function productStart(context: CaseContext): Promise<Figure> {
   const times: number[] = [];
-  const count = { quick: 1, default: 3, full: 5 }[context.tier];
+  const count = { quick: 1, default: 2, full: 5 }[context.tier];
   for (let index = 0; index < count; index += 1) {
     context.progress(`product, start ${index + 1} of ${count}`);
     await withProduct([], context, async ({ readyMs }) => times.push(readyMs));

@@ -35,7 +35,9 @@ export const facadePeers: BenchmarkCase = {
     await writeFlags(flagsFolder);
     const parts = [
       await againstPeers("changeover", "direct", flagsFolder, context),
-      await againstPeers("changeover, fresh keys", "direct, fresh keys", flagsFolder, context),
+      ...(context.tier === "full"
+        ? [await againstPeers("changeover, fresh keys", "direct, fresh keys", flagsFolder, context)]
+        : []),
       await failing(flagsFolder, context),
       await allocated(flagsFolder, context),
     ];

@@ -6,7 +6,7 @@ import { PEAK_RESOLUTION_BYTES } from "../../src/harness/memory.ts";
 import { bootstrapInterval, medianOfGroups } from "../../src/harness/statistics.ts";
 import type { BenchmarkCase, CaseContext } from "../case.ts";
 import type { CrowdResult, FileCallsJob } from "../children/file-calls.ts";
-import { comparePairs, freshPairs, launchesOf } from "./launches.ts";
+import { comparePairs, freshPairs } from "./launches.ts";
 import { makeFile, makeFiles, makeUnique } from "./upload-file.ts";
 import type { ManagerName } from "./upload-subject.ts";
 
@@ -73,7 +73,8 @@ async function inFolder<T>(
 
 async function downloads(paths: readonly string[], context: CaseContext): Promise<Comparison[]> {
   const supabase = await context.sandbox();
-  const pairs = context.quick ? 3 : 6;
+  const pairs = context.tier === "full" ? 6 : 3;
+  const launches = { quick: 1, default: 2, full: 5 }[context.tier];
   const job = (kind: "download" | "first-byte" | "abort"): object => ({
     kind,
     supabase,
@@ -87,6 +88,7 @@ async function downloads(paths: readonly string[], context: CaseContext): Promis
       {
         program: PROGRAM,
         input: job("download"),
+        launches,
         subject: { ...subject, measure: "throughput", unit: "MB/s", better: "higher", note },
         convert: (ms) => (50 * MB) / 1000 / ms,
       },
@@ -96,6 +98,7 @@ async function downloads(paths: readonly string[], context: CaseContext): Promis
       {
         program: PROGRAM,
         input: job("first-byte"),
+        launches,
         subject: { ...subject, measure: "time to the first byte", note },
       },
       context,
@@ -104,6 +107,7 @@ async function downloads(paths: readonly string[], context: CaseContext): Promis
       {
         program: PROGRAM,
         input: job("abort"),
+        launches,
         subject: {
           ...subject,
           measure: "time of a download given up after 1 MB",
@@ -127,7 +131,7 @@ async function slowReader(folder: string, context: CaseContext): Promise<Compari
     const input: FileCallsJob = { kind: "slow-consumer", manager, supabase, path, warmupPath };
     return context.runChild<number>({ program: PROGRAM, input });
   };
-  const times = { quick: 1, default: 3, full: 5 }[context.tier];
+  const times = { quick: 1, default: 2, full: 5 }[context.tier];
   const pairs = await freshPairs(["legacy", "streaming"], times, run, context);
   return comparisonOf(
     {
@@ -146,7 +150,7 @@ async function slowReader(folder: string, context: CaseContext): Promise<Compari
 
 async function mixed(paths: readonly string[], context: CaseContext): Promise<Comparison> {
   const supabase = await context.sandbox();
-  const input = { kind: "mixed", supabase, paths, pairs: context.quick ? 3 : 4 };
+  const input = { kind: "mixed", supabase, paths, pairs: 3 };
   return comparePairs(
     {
       program: PROGRAM,
@@ -167,7 +171,7 @@ const DEADLINE_MS = 10_000;
 
 async function crowd(paths: readonly string[], context: CaseContext): Promise<Figure[]> {
   const supabase = await context.sandbox("cloud");
-  const launches = launchesOf(context);
+  const launches = { quick: 1, default: 2, full: 3 }[context.tier];
   const late: Record<ManagerName, number[][]> = { legacy: [], streaming: [] };
   for (let index = 0; index < launches; index += 1) {
     for (const manager of ["legacy", "streaming"] as const) {

@@ -56,7 +56,7 @@ async function compare(
       const input: HashingJob = {
         paths,
         subjects: [what.ours, ...what.others],
-        rounds: context.quick ? 2 : 6,
+        rounds: { quick: 2, default: 4, full: 8 }[context.tier],
         seed: context.seed + index,
       };
       launches.push(await context.runChild<Series[]>({ program: PROGRAM, input }));

@@ -73,7 +73,7 @@ const sizes: Readonly<
   Record<Tier, { count: number; blocks: Pick<ShadowJob, "pairs" | "blockMs"> }>
 > = {
   quick: { count: 1, blocks: { pairs: 4, blockMs: 400 } },
-  default: { count: 3, blocks: { pairs: 4, blockMs: 400 } },
+  default: { count: 2, blocks: { pairs: 4, blockMs: 400 } },
   full: { count: 4, blocks: { pairs: 16, blockMs: 600 } },
 };
 

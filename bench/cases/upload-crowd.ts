@@ -77,7 +77,7 @@ async function compare(
     return need.elapsedMs;
   };
   const names = ["undici stream + SHA-256", "changeover"] as const;
-  const times = { quick: 1, default: 3, full: 5 }[context.tier];
+  const times = { quick: 1, default: 2, full: 5 }[context.tier];
   const elapsed = await freshPairs(names, times, run, context);
   const grown = {
     base: { name: names[0], values: memory.get(names[0]) ?? [] },

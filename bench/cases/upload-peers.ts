@@ -48,14 +48,21 @@ const cases: readonly PeerCase[] = [
     bytes: 50e6,
     tiers: ["quick", "default", "full"],
     subjects: everybody,
-    rounds: 5,
-    memoryPairs: 3,
+    rounds: 2,
+    memoryPairs: 2,
   },
   {
     name: "peers-256mb",
     bytes: 256e6,
     tiers: ["default", "full"],
-    subjects: everybody,
+    subjects: [
+      "changeover",
+      "changeover, hash known",
+      "tus-js-client",
+      "undici stream + SHA-256",
+      "curl -T",
+      "SHA-256 of one core",
+    ],
     rounds: 2,
     memoryPairs: 0,
   },
@@ -149,7 +156,7 @@ async function compareTimes(
       url,
       rawPort,
       ...files,
-      rounds: context.quick ? 2 : rounds,
+      rounds: { quick: 2, default: rounds, full: 2 * rounds }[context.tier],
       seed: context.seed + index,
     };
     launches.push(
@@ -225,7 +232,7 @@ async function compareNeeds(
 ): Promise<Comparison[]> {
   const { url, rawPort } = await context.sink();
   const measured = subjects.filter((each) => each !== "curl -T" && !limits.includes(each));
-  const times = context.quick ? 1 : memoryPairs;
+  const times = { quick: 1, default: memoryPairs, full: memoryPairs + 1 }[context.tier];
   const comparisons: Comparison[] = [];
   for (const nodeFlags of [[], PINNED_FLAGS]) {
     const needs = new Map<TransferName, TransferNeed[]>(measured.map((each) => [each, []]));

@@ -1,4 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
+import pLimit from "p-limit";
 import { systemClock } from "../../src/base/clock.ts";
 import { CodedError } from "../../src/base/errors.ts";
 import { seededRandom } from "../../src/base/random.ts";
@@ -177,7 +178,8 @@ async function crowd(job: Extract<FileCallsJob, { readonly kind: "crowd" }>): Pr
   if (name === "streaming") await Promise.all(paths.map(one));
   // Legacy serves one after the other, as it is used; who has not begun by then is late.
   else for (const path of paths) if (!isOver()) await one(path);
-  for (const file of stored) await remove(manager, file);
+  const limit = pLimit(16);
+  await Promise.all(stored.map((file) => limit(() => remove(manager, file))));
   await manager.close();
   return { uploads: paths.length, late: paths.length - inTime };
 }

@@ -46,9 +46,8 @@ serveJob<TransferMemoryJob, TransferNeed>(async (job) => {
     await subject.send(warmupPath);
     const delay = monitorEventLoopDelay({ resolution: 1 });
     delay.enable();
-    // Its first tick is where it counts from: a block at once would be missed.
+    // Its first tick is where it counts from (after a reset too): a block before it would be missed.
     await wait(SETTLE_MS);
-    delay.reset();
     const cpu = process.cpuUsage();
     const startedMs = systemClock.monotonicMs();
     const meter = startPeak();

@@ -54,6 +54,7 @@ import { openRollout, type RolloutParts } from "./rollout/open-rollout.ts";
 import { readOperatorToken, readOwners } from "./secrets.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { takeSnapshot } from "./take-snapshot.ts";
+import { recordObservations } from "./upkeep/observation-record.ts";
 
 export type { Backend } from "./backend.ts";
 
@@ -122,6 +123,10 @@ async function assemble(config: Config, parts: AppParts, resources: Resources): 
   if (webhook !== null) resources.add("notices", () => webhook.close(), 2500);
   const changeover = await openChangeover(config, parts, { policy, webhook, shared });
   resources.add("changeover", () => changeover.close(), 2000);
+  const { recordFile: file } = config;
+  if (file !== null) {
+    resources.add("record", recordObservations({ file, changeover, clock, logger }));
+  }
   const faults = new FaultSwitch();
   const managers = openManagers(config, parts, resources);
   const { legacy, candidate, steady, rehearsal } = managers;

@@ -56,6 +56,7 @@ export interface Config {
   readonly instance: string | null;
   /** Null: `sandbox` with the embedded backend, else `production`. */
   readonly environment: Environment | null;
+  readonly recordFile: string | null;
   readonly webhookUrl: string | null;
   readonly webhookSecret: string | null;
   readonly webhookFormat: NoticeFormat;
@@ -300,6 +301,12 @@ const rows: Readonly<Record<keyof Config, Row>> = {
     null,
     v.picklist(["sandbox", "staging", "production"], "use sandbox, staging or production"),
     "What kind of place this is; when missing, `sandbox` with the embedded backend and `production` with another. Drills refuse production.",
+  ),
+  recordFile: row(
+    "CHANGEOVER_RECORD",
+    null,
+    path,
+    "File that observations are recorded in for `simulate --events`, 64 MiB at most with `<file>.1`, without keys or contents; nothing is recorded when missing.",
   ),
   webhookUrl: row(
     "CHANGEOVER_WEBHOOK_URL",

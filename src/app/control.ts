@@ -83,7 +83,8 @@ export interface Control {
     change: ControlChange,
     dryRun?: boolean,
   ): Promise<RolloutReport>;
-  setFault(path: Path, fault: Partial<Fault>): Fault;
+  /** Makes a path misbehave, or ends that; every change is journalled for each operation. */
+  setFault(path: Path, fault: Partial<Fault>, change?: ControlChange): Promise<Fault>;
   mismatches(): readonly MismatchEntry[];
   /** A mismatch with all that was kept of it; an id may be shortened. Throws `SHADOW_UNKNOWN_CASE`. */
   mismatch(id: string): MismatchCase;

@@ -10,7 +10,7 @@ import type {
 import type { Path } from "../migration/call.ts";
 import type { FlagControl, FlagState } from "../migration/flags.ts";
 import type { JournalEntry, JournalQuery } from "../migration/journal.ts";
-import type { Fault, FaultSwitch } from "../rehearsal/faults.ts";
+import { describeFault, type Fault, type FaultSwitch } from "../rehearsal/faults.ts";
 import type { RolloutCommand } from "../rollout/commands.ts";
 import type { RolloutReport } from "../rollout/controller/commander.ts";
 import type { RolloutController } from "../rollout/controller/controller.ts";
@@ -101,8 +101,23 @@ export class Operator implements Control {
     );
   }
 
-  setFault(path: Path, fault: Partial<Fault>): Fault {
-    return this.#parts.faults.set(path, fault);
+  async setFault(
+    path: Path,
+    fault: Partial<Fault>,
+    change: ControlChange = { by: "operator", reason: "set over the control API" },
+  ): Promise<Fault> {
+    const { faults, changeover } = this.#parts;
+    const before = describeFault(faults.current[path]);
+    const set = faults.set(path, fault);
+    const after = describeFault(set);
+    if (after === before) return set;
+    const what = after === null ? `no fault in ${path} any more` : `fault in ${path}: ${after}`;
+    const told = { ...change, reason: `${change.reason} (${what})` };
+    // Whoever reads one operation's history must see why it misbehaved: the fault is in all of them.
+    await Promise.all(
+      changeover.operations.map(({ name }) => this.#journal(name, "fault", told, null, null)),
+    );
+    return set;
   }
 
   mismatches(): readonly MismatchEntry[] {
@@ -173,8 +188,8 @@ export class Operator implements Control {
     operation: string,
     kind: JournalEntry["kind"],
     change: ControlChange,
-    from: string,
-    to: string,
+    from: string | null,
+    to: string | null,
   ): Promise<void> {
     const { changeover, clock } = this.#parts;
     return changeover.journal.append({

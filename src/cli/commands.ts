@@ -1,6 +1,14 @@
 import { duplicateChoices } from "../files/file-manager.ts";
-import { type CommandRow, dryRunOption, number, reasonOption, row, whole } from "./command/command-row.ts";
+import {
+  type CommandRow,
+  dryRunOption,
+  number,
+  reasonOption,
+  row,
+  whole,
+} from "./command/command-row.ts";
 import { evidenceRows } from "./commands/evidence/rows.ts";
+import { fleetRows } from "./commands/fleet/rows.ts";
 import { rolloutRows } from "./commands/rollout/rows.ts";
 import { momentMs, share } from "./context.ts";
 import { DEFAULT_FLAGS_FROM, flagsChoices } from "./process/fleet.ts";
@@ -9,6 +17,7 @@ import { DEFAULT_FLAGS_FROM, flagsChoices } from "./process/fleet.ts";
 export const groups: Readonly<Record<string, string>> = {
   mismatches: "Look at, run again and export differences between the paths",
   rollout: "Let the share of calls on the new path grow by itself, stage by stage",
+  fleet: "The instances that share a Postgres",
   flags:
     "Show and set the shares of calls on the new path, and keep flag files and Unleash in step",
   sandbox: "Make the running product misbehave on purpose",
@@ -259,6 +268,7 @@ export const commands: readonly CommandRow[] = [
     load: async () => (await import("./commands/history.ts")).why,
   },
   ...rolloutRows,
+  ...fleetRows,
   {
     name: "rollback",
     words: "[operation]",
@@ -326,6 +336,21 @@ export const commands: readonly CommandRow[] = [
       "changeover bench --module ./resize.bench.ts --max-ratio 1.05 --out bench-results",
     ],
     load: async () => (await import("./commands/evidence/bench.ts")).bench,
+  },
+  {
+    name: "init",
+    words: "[folder]",
+    meaning: "Write the first flag, plan, policy and example of a migration of your own",
+    options: [
+      row("--migration <name>", "what is moved (default: the folder's name)"),
+      row("--operation <name>", "its first operation (default: lookup)"),
+      row("--kind <kind>", "what that does (default: read)", { choices: ["read", "write"] }),
+    ],
+    examples: [
+      "changeover init",
+      "changeover init images --migration image --operation resize --kind read",
+    ],
+    load: async () => (await import("./commands/init/init.ts")).init,
   },
   {
     name: "doctor",

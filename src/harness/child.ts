@@ -97,7 +97,10 @@ function answerOf(child: ChildProcess, job: ChildJob): Promise<unknown> {
   child.on("message", (message: FromChild) => {
     if (message.kind === "progress") job.onProgress?.(message.text);
     else if (message.kind === "result") resolve(message.result);
-    else reject(failed(`failed: ${message.message}`, { code: message.code }));
+    else {
+      const { code, message: text } = message;
+      reject(failed(`failed: ${text}`, { code, message: text }));
+    }
   });
   child.once("error", (cause) => reject(failed("could not be run", {}, cause)));
   // `close` and not `exit`: by then its last output has arrived.

@@ -47,7 +47,10 @@ describe("a job in a child process", () => {
     const { error, pid } = await failing({ act: "throw", value: 3 });
     expect(codeOf(error)).toBe("HARNESS_CHILD_FAILED");
     expect(String(error)).toContain("value 3");
-    expect((error as { details: unknown }).details).toEqual({ code: "TEST_CODE" });
+    expect((error as { details: unknown }).details).toEqual({
+      code: "TEST_CODE",
+      message: "value 3",
+    });
     expect(await isGoneWithin(pid, 0)).toBe(true);
   });
 

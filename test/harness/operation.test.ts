@@ -9,7 +9,7 @@ import {
 } from "../../src/harness/operation/measure-operation.ts";
 
 const file = (name: string): string =>
-  fileURLToPath(new URL(`./modules/${name}.ts`, import.meta.url));
+  fileURLToPath(new URL(`./fixtures/${name}.ts`, import.meta.url));
 
 const measure = (name: string): Promise<MeasuredOperation> =>
   measureOperation({ file: file(name), clock: systemClock, quick: true, pairs: 3 });

@@ -231,7 +231,7 @@ function makeControl({ facade, source, commands, step }: ControlParts): Control 
       commands.push({ command: "rearm", name, change });
       return report(full(name));
     },
-    setFault: (path, fault) => faults.set(path, fault),
+    setFault: async (path, fault) => faults.set(path, fault),
     mismatches: (): readonly MismatchEntry[] => cases.list(),
     mismatch: (id) => cases.show(id),
     replayMismatch: (id) => cases.replay(id),

@@ -2,7 +2,6 @@ import { CodedError } from "../../base/errors.ts";
 import { FileJournal } from "../../disk/file-journal.ts";
 import { FlagFolder } from "../../flags/flag-folder.ts";
 import type { FlagState } from "../../migration/flags.ts";
-import { migrationOf } from "../../migration/operation.ts";
 import type { Config } from "../config.ts";
 import type { ControlChange, ControlReport, ControlStep } from "../control.ts";
 import { type DirectRouteOptions, postgresRoute, unleashRoute } from "./direct-routes.ts";

@@ -1,7 +1,11 @@
-import type { ControlReport, ControlStep } from "../../app/control.ts";
-import { type Command, type CommandResult, usage } from "../context.ts";
-import { withOperator } from "../session.ts";
-import { type Line, type Style, styled, table } from "../terminal/text.ts";
+import type { ControlChange, ControlReport, ControlStep } from "../../app/control.ts";
+import { hasDirectRoutes, rollBackDirectly } from "../../app/rollback/direct-rollback.ts";
+import type { DirectRouteReport } from "../../app/rollback/route-run.ts";
+import { codeOf } from "../../base/errors.ts";
+import { type Command, type CommandContext, type CommandResult, usage } from "../context.ts";
+import type { ExitName } from "../exit-codes.ts";
+import { withLiveProduct, withOperator } from "../session.ts";
+import { type Line, type Span, type Style, styled, table } from "../terminal/text.ts";
 import { userName } from "./flags.ts";
 
 interface RollbackOptions {
@@ -9,18 +13,92 @@ interface RollbackOptions {
   readonly reason?: string;
 }
 
-/** `changeover rollback`: fails unless every step of every operation was done. */
+/** Milliseconds that a running process has to say it is done, before the work is done without it. */
+const answerMs = 5000;
+
+/** Why no process does what it is told. */
+const unheard: readonly string[] = [
+  "CLI_GATEWAY_ANSWER",
+  "CLI_GATEWAY_UNREACHABLE",
+  "CLI_NOT_RUNNING",
+  "CLI_NO_OPERATOR_TOKEN",
+  "CLI_PACKAGE_MISSING",
+  "CLI_STARTING",
+];
+
+/**
+ * `changeover rollback`: fails unless every step of every operation was done. Where Unleash or Postgres is
+ * configured and no process answers, it does the work itself: then one route that worked is enough.
+ */
 export const rollBack: Command<RollbackOptions> = (context, { words, options }) => {
   const [operation] = words;
   const { all = false, reason = "rolled back on the command line" } = options;
   if ((operation === undefined) === !all) {
     throw usage("Name one operation, or roll back every one of them with --all.");
   }
-  return withOperator(context, async (operator) => {
-    const change = { by: userName(), reason };
-    return resultOf(await operator.rollBack(operation ?? null, change), operator.way);
-  });
+  const change = { by: userName(), reason };
+  return hasDirectRoutes(context.config())
+    ? rollBackAnyway(context, operation ?? null, change)
+    : withOperator(context, async (operator) =>
+        resultOf(await operator.rollBack(operation ?? null, change), operator.way),
+      );
 };
+
+/** Through the running process, or, if it does not answer in time or there is none, without it. */
+async function rollBackAnyway(
+  context: CommandContext,
+  operation: string | null,
+  change: ControlChange,
+): Promise<CommandResult> {
+  const { clock, output } = context;
+  let why = `the running process did not answer within ${answerMs} ms`;
+  try {
+    const done = await withLiveProduct(context, async ({ operator }) => {
+      const asked = operator
+        .rollBack(operation, change)
+        .then((reports) => resultOf(reports, operator.way));
+      // It may still do it: a rollback can be made twice.
+      asked.catch(() => undefined);
+      const late = Promise.withResolvers<null>();
+      const timer = clock.after(answerMs, () => late.resolve(null), true);
+      return await Promise.race([asked, late.promise]).finally(() => timer.cancel());
+    });
+    if (done !== null) return done;
+  } catch (error) {
+    if (!unheard.includes(codeOf(error) ?? "")) throw error;
+    why = (error as Error).message;
+  }
+  output.note(styled("warn", `Without a process of changeover, since ${why}`));
+  const { reached, routes, reports } = await rollBackDirectly({
+    config: context.config(),
+    ...{ clock, operation, change },
+  });
+  const lines = [...reports.flatMap(reportLines), "", ...table(routes.map(routeRow))];
+  const complete = reports.every((report) => report.complete);
+  return {
+    answer: { value: { complete, reached, routes, reports }, lines },
+    exit: reachedExits[reached],
+  };
+}
+
+const reachedExits: Readonly<Record<"all" | "some" | "none", ExitName>> = {
+  all: "done",
+  some: "partly",
+  none: "failed",
+};
+
+const routeStyles: Readonly<Record<DirectRouteReport["state"], Style>> = {
+  worked: "good",
+  partly: "warn",
+  failed: "bad",
+  "not-set-up": "faint",
+};
+
+const routeRow = ({ route, state, detail }: DirectRouteReport): Span[] => [
+  route,
+  styled(routeStyles[state], state),
+  detail,
+];
 
 /** `changeover rearm` */
 export const rearm: Command<RollbackOptions> = (context, { words, options }) =>

@@ -3,6 +3,7 @@ import { describeFault } from "../../rehearsal/faults.ts";
 import { type Command, usage } from "../context.ts";
 import { withOperator } from "../session.ts";
 import { styled } from "../terminal/text.ts";
+import { userName } from "./flags.ts";
 
 interface FaultOptions {
   readonly errorRate?: number;
@@ -32,7 +33,10 @@ export const setFault: Command<FaultOptions> = (context, { words, options }) => 
     throw usage("Say what is to go wrong, such as --error-rate 0.5; or --off alone.");
   return withOperator(context, async (operator) => {
     if (!operator.live) throw nothingRuns();
-    const set = await operator.setFault(path, fault);
+    const set = await operator.setFault(path, fault, {
+      by: userName(),
+      reason: "changeover sandbox fault",
+    });
     const words = describeFault(set);
     const what =
       words === null

@@ -47,7 +47,7 @@ export interface OperatorDoor {
     change: ControlChange,
     dryRun: boolean,
   ): Promise<RolloutReport>;
-  setFault(path: Path, fault: Partial<Fault>): Promise<Fault>;
+  setFault(path: Path, fault: Partial<Fault>, change: ControlChange): Promise<Fault>;
   mismatches(): Promise<readonly MismatchEntry[]>;
   mismatch(id: string): Promise<MismatchDetail>;
   /** Runs a case on both paths again; only a running process has a backend to run it on. */
@@ -75,7 +75,7 @@ export function localOperator(app: App, way: string): OperatorDoor {
     rollouts: async (operation) => control.rollouts(operation ?? undefined),
     commandRollout: (operation, command, change, dryRun) =>
       control.commandRollout(operation, command, change, dryRun),
-    setFault: async (path, fault) => control.setFault(path, fault),
+    setFault: (path, fault, change) => control.setFault(path, fault, change),
     mismatches: async () => control.mismatches(),
     mismatch: async (id) => control.mismatch(id),
     replayMismatch: (id) => control.replayMismatch(id),
@@ -115,8 +115,8 @@ export function remoteOperator(remote: Remote, way: string): OperatorDoor {
     },
     commandRollout: (operation, command, change, dryRun) =>
       post(`/control/rollout/${encodeURIComponent(operation)}/${command}`, { ...change, dryRun }),
-    setFault: async (path, fault) =>
-      (await post<{ fault: Fault }>("/control/fault", { path, ...fault })).fault,
+    setFault: async (path, fault, change) =>
+      (await post<{ fault: Fault }>("/control/fault", { path, ...fault, ...change })).fault,
     mismatches: async () =>
       (await get<{ mismatches: MismatchEntry[] }>("/control/mismatches")).mismatches,
     mismatch: (id) => get(`/control/mismatches/${encodeURIComponent(id)}`),

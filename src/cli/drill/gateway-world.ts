@@ -94,13 +94,13 @@ export class GatewayWorld implements DrillWorld {
 
   async prepare(percentage: number, shadow: number): Promise<void> {
     const { operator } = this.#product;
-    await operator.setFault("candidate", {});
+    await operator.setFault("candidate", {}, change);
     await operator.rearm(this.#operation, change);
     await operator.setFlag(this.#operation, { percentage, shadow }, change);
   }
 
   async setFault(fault: Partial<Fault>): Promise<void> {
-    await this.#product.operator.setFault("candidate", fault);
+    await this.#product.operator.setFault("candidate", fault, change);
   }
 
   async call(): Promise<CallEnd> {

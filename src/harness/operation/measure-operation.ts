@@ -1,4 +1,5 @@
 import type { Clock } from "../../base/clock.ts";
+import { CodedError, isCodedError } from "../../base/errors.ts";
 import { seededRandom } from "../../base/random.ts";
 import type { Path } from "../../migration/call.ts";
 import { type ChildJob, runInChild } from "../child.ts";
@@ -44,8 +45,8 @@ const PROGRAM = new URL(`./operation-child${EXTENSION}`, import.meta.url);
 /**
  * Measures a module's operation: whether both paths answer the same, the time of a call in interleaved
  * pairs over several fresh processes, and the memory of each path in fresh processes of its own. The
- * measured processes inherit no environment. Throws `HARNESS_CHILD_FAILED` when the module or a path of
- * it fails, and what the signal aborts with.
+ * measured processes inherit no environment. Throws `HARNESS_MODULE_INVALID`, `HARNESS_CHILD_FAILED` when a
+ * path fails, and what the signal aborts with.
  */
 export async function measureOperation(options: OperationOptions): Promise<MeasuredOperation> {
   const { file, clock, seed = 1, quick = false, onProgress } = options;
@@ -53,7 +54,7 @@ export async function measureOperation(options: OperationOptions): Promise<Measu
   const loadBefore = currentLoad();
   const startedAt = new Date(clock.now()).toISOString();
   const run = <R>(input: OperationJob): Promise<R> =>
-    runInChild<R>({ ...jobOf(options), input, timeoutMs: 4 * limitMs });
+    runInChild<R>({ ...jobOf(options), input, timeoutMs: 4 * limitMs }).catch(asModuleError);
   onProgress?.("comparing results");
   const check = await run<ResultCheck>({ kind: "check", file });
   const timed: PairValues[] = [];
@@ -94,6 +95,16 @@ export async function measureOperation(options: OperationOptions): Promise<Measu
     durations: [],
   };
   return { check, report, time };
+}
+
+/** A module that is not what it must be is the caller's mistake: its own words say all. */
+function asModuleError(error: unknown): never {
+  const { code, message } = (isCodedError(error) ? error.details : {}) as {
+    readonly code?: string;
+    readonly message?: string;
+  };
+  if (code !== "HARNESS_MODULE_INVALID" || message === undefined) throw error;
+  throw new CodedError("HARNESS_MODULE_INVALID", message, { cause: error, status: 400 });
 }
 
 function jobOf({ clock, signal }: OperationOptions): Omit<ChildJob, "input"> {

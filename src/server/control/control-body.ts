@@ -21,6 +21,7 @@ export interface FaultCommand {
   readonly path: Path;
   /** Fields that are left out are 0. */
   readonly fault: Readonly<Partial<Fault>>;
+  readonly change: ControlChange;
 }
 
 /** Whose routing is to be explained. */
@@ -103,15 +104,17 @@ const faultSchema = v.strictObject({
   unknownErrorRate: rate,
   mismatchRate: rate,
   leakBytes: v.optional(numberBetween(0, 268_435_456, "use 0 to 268435456 bytes")),
+  reason: v.optional(reason, "set over the control API"),
+  by: v.optional(by, "operator"),
 });
 
-/** Reads `{path}` and the fields of a fault; what is left out is 0. */
+/** Reads `{path, reason?, by?}` and the fields of a fault; what is left out is 0. */
 export function faultCommand(body: unknown): FaultCommand {
-  const { path, ...given } = valid(faultSchema, body, "body");
+  const { path, reason: why, by: who, ...given } = valid(faultSchema, body, "body");
   const fault = Object.fromEntries(
     Object.entries(given).filter(([, value]) => value !== undefined),
   ) as Partial<Fault>;
-  return { path, fault };
+  return { path, fault, change: { by: who, reason: why } };
 }
 
 const explainSchema = v.object({ operation, key: shortText(1, 256) });

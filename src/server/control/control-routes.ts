@@ -103,9 +103,9 @@ function addCommands(server: FastifyInstance, app: App): void {
   server.post<{ Params: { id: string } }>("/control/mismatches/:id/replay", (request) =>
     control.replayMismatch(request.params.id),
   );
-  server.post("/control/fault", (request) => {
-    const { path, fault } = faultCommand(request.body);
-    return Promise.resolve({ path, fault: control.setFault(path, fault) });
+  server.post("/control/fault", async (request) => {
+    const { path, fault, change } = faultCommand(request.body);
+    return { path, fault: await control.setFault(path, fault, change) };
   });
 }
 

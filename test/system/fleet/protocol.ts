@@ -25,11 +25,16 @@ export interface InstanceSettings {
   readonly broadcast: boolean;
   /** How far its wall clock is ahead of the machine's. */
   readonly clockAheadMs: number;
-  /** Kills or freezes itself at a point of the stage change to this percentage, once. */
+  /** Null: the instances' own reports are what rollouts count by. */
+  readonly prometheusUrl: string | null;
+  /**
+   * What happens at a point of the stage change to this percentage: it kills or freezes itself, once, or
+   * tells whoever started it, each time.
+   */
   readonly stop: {
     readonly at: StopPoint;
     readonly to: number;
-    readonly signal: "SIGKILL" | "SIGSTOP";
+    readonly by: "SIGKILL" | "SIGSTOP" | "telling";
   } | null;
 }
 
@@ -100,6 +105,9 @@ export interface Question {
   readonly door: keyof InstanceDoors;
   readonly given: unknown;
 }
+
+/** The id of what an instance says without being asked: that it has reached its point. */
+export const reachedId = -1;
 
 /** Exactly one of `value` and `error` says something. */
 export interface Answer {
