@@ -1,6 +1,8 @@
+import { createReadStream } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { afterEach, describe, expect, it } from "vitest";
 import { recordObservations } from "../../src/app/upkeep/observation-record.ts";
 import { systemClock } from "../../src/base/clock.ts";
@@ -41,6 +43,7 @@ describe("a record of observations", () => {
       {
         print: (line) => printed.push(line),
         readText: (path) => readFile(path, "utf8"),
+        readLines: (path) => createInterface({ input: createReadStream(path) }),
         writeText: () => Promise.resolve(),
       },
     );

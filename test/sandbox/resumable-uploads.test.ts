@@ -135,7 +135,8 @@ describe("the resumable uploads of the embedded backend", () => {
     const offset = await offsetOf(url);
     expect(offset).toBeGreaterThan(0);
     expect(offset).toBeLessThanOrEqual(3 * MIB);
-    expect((await patch(url, 0, bytes)).status).toBe(409);
+    // Few bytes: a refusal may close the connection before a large body was sent.
+    expect((await patch(url, 0, bytes.subarray(0, 100))).status).toBe(409);
     expect((await patch(url, offset, bytes.subarray(offset))).status).toBe(204);
     expect((await get(objectName)).headers.get("etag")).toBe(`"${md5(bytes)}"`);
   });
