@@ -60,6 +60,7 @@ export interface Config {
   readonly webhookUrl: string | null;
   readonly webhookSecret: string | null;
   readonly webhookFormat: NoticeFormat;
+  readonly chromium: string;
 }
 
 /** Where the flags of the embedded default come from. */
@@ -325,6 +326,12 @@ const rows: Readonly<Record<keyof Config, Row>> = {
     "json",
     v.picklist(["json", "slack"], "use json or slack"),
     "Shape of what is sent there: our own JSON, or what Slack's incoming webhooks take.",
+  ),
+  chromium: row(
+    "CHANGEOVER_CHROMIUM",
+    "/usr/bin/chromium",
+    path,
+    "Chromium that `demo --pictures` takes pictures with.",
   ),
 };
 

@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { writeNewFiles } from "../../src/cli/commands/init/new-files.ts";
 import { changeover, errorOf, type Ran, repository, TestFolder } from "./command-line.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -86,11 +87,22 @@ describe("changeover init", () => {
   });
 
   it("removes what it wrote when it cannot go on", async () => {
-    // A file where the folder should be: found only when the first flag is written.
+    const two = [
+      { path: "deep/a", text: "a" },
+      { path: "deep/a/b", text: "b" },
+    ];
+    await expect(writeNewFiles(folder.in("new"), two)).rejects.toMatchObject({
+      code: "CLI_CANNOT_WRITE",
+      message: expect.stringContaining("ENOTDIR"),
+    });
+    expect(files()).toEqual([]);
+  });
+
+  it("says so when the folder is a file", async () => {
     writeFileSync(folder.in("project"), "");
     const ran = await init(folder.in("project"), "--json");
-    expect(ran.code).not.toBe(0);
-    expect(files()).toEqual(["project"]);
+    expect([ran.code, errorOf(ran).code]).toEqual([2, "CLI_CANNOT_WRITE"]);
+    expect(readFileSync(folder.in("project"), "utf8")).toBe("");
   });
 
   it("refuses names that cannot be flags", async () => {

@@ -142,10 +142,10 @@ describe("an operator's commands while changeover runs", () => {
   it("make a path fail on purpose, and stop it", async () => {
     const words = ["sandbox", "fault", "legacy"];
     const set = await run(...words, "--error-rate", "1");
-    expect(value(set)).toEqual({ path: "legacy", fault: { errorRate: 1, latencyMs: 0 } });
+    expect(value(set)).toMatchObject({ path: "legacy", fault: { errorRate: 1, latencyMs: 0 } });
     expect((await fetch(`${started.gateway}/v1/files`)).status).toBe(500);
     const off = await run(...words, "--off");
-    expect(value(off)).toEqual({ path: "legacy", fault: { errorRate: 0, latencyMs: 0 } });
+    expect(value(off)).toMatchObject({ path: "legacy", fault: { errorRate: 0, latencyMs: 0 } });
     expect((await fetch(`${started.gateway}/v1/files`)).status).toBe(200);
   });
 

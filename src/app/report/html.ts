@@ -1,20 +1,23 @@
+import { escaped } from "./escaped.ts";
 import type { Report, SharePoint } from "./report.ts";
 import { sectionsOf } from "./sections.ts";
+import { trafficChart } from "./traffic-chart.ts";
 
-const style = `:root{color-scheme:light dark;--line:#8884;--bar:#0072b2}
+const style = `:root{color-scheme:light dark;--line:#8884;--bar:#0072b2;--other:#b35900;--bad:#a3007d}
 body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
 th{font-weight:600;white-space:nowrap}svg{width:100%;height:auto}
-svg text{font-size:12px;fill:currentColor}svg path{fill:none;stroke:var(--bar);stroke-width:2}svg line{stroke:var(--line)}`;
+svg text{font-size:12px;fill:currentColor}svg path{fill:none;stroke:var(--bar);stroke-width:2}svg line{stroke:var(--line)}
+svg path.legacy{stroke:var(--other)}svg path.fellBack{stroke:var(--bad)}`;
 
 /**
  * The report as one HTML page that needs nothing else: no script, no address, no font. Its own policy
  * forbids all of them, and everything from outside is escaped.
  */
 export function reportHtml(report: Report): string {
-  const { operation, at, span, state, shares } = report;
+  const { operation, at, span, state, shares, traffic } = report;
   const period = span === null ? "nothing was journalled" : `${span.from} to ${span.to}`;
   const parts = sectionsOf(report).map(({ title, table, otherwise }) => {
     const head = table.head.map((cell) => `<th scope="col">${escaped(cell)}</th>`).join("");
@@ -35,6 +38,7 @@ export function reportHtml(report: Report): string {
 <p>Made ${escaped(at)}. The journal covers ${escaped(period)}.</p>
 <p><strong>Now:</strong> ${escaped(state)}</p>
 ${shareChart(shares, at)}
+${trafficChart(traffic)}
 ${parts.join("\n")}
 </body></html>
 `;
@@ -71,11 +75,3 @@ ${grid.join("")}<path d="${steps.join("")}H${width - right}"/>
 }
 
 const round = (value: number): number => Math.round(value * 10) / 10;
-
-function escaped(text: string): string {
-  return text
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;")
-    .replaceAll('"', "&quot;");
-}

@@ -1,6 +1,7 @@
 import type { JournalEntry } from "../../migration/journal.ts";
 import type { MismatchEntry } from "../control.ts";
 import type { SnapshotOperation } from "../snapshot.ts";
+import type { TrafficSample } from "./traffic-chart.ts";
 
 /** What a report is made of. */
 export interface ReportInput {
@@ -12,6 +13,17 @@ export interface ReportInput {
   /** The operation as it is now. */
   readonly now: SnapshotOperation;
   readonly mismatches: readonly MismatchEntry[];
+  /** What was seen by whoever watched, oldest first; default: nothing. */
+  readonly told?: readonly ToldStep[];
+  /** Calls on each path over time, oldest first; default: not known. */
+  readonly traffic?: readonly TrafficSample[];
+}
+
+/** One step of a story that somebody watched. */
+export interface ToldStep {
+  /** ISO 8601. */
+  readonly at: string;
+  readonly text: string;
 }
 
 /** The share of keys on the candidate from a moment on, in percent. */
@@ -46,11 +58,13 @@ export interface Report {
   readonly actors: readonly { readonly actor: string; readonly entries: number }[];
   readonly now: SnapshotOperation;
   readonly mismatches: readonly MismatchEntry[];
+  readonly told: readonly ToldStep[];
+  readonly traffic: readonly TrafficSample[];
 }
 
 /** Puts together what is known of one operation's rollout. Pure. */
 export function makeReport(input: ReportInput): Report {
-  const { operation, at, now } = input;
+  const { operation, at, now, told = [], traffic = [] } = input;
   const entries = input.entries.filter((entry) => entry.operation === operation);
   const [first, last] = [entries[0], entries.at(-1)];
   return {
@@ -64,6 +78,8 @@ export function makeReport(input: ReportInput): Report {
     actors: actorsOf(entries),
     now,
     mismatches: input.mismatches.filter((each) => each.operation === operation),
+    told,
+    traffic,
   };
 }
 

@@ -18,11 +18,13 @@ const percent = (part: number, all: number): string =>
   all === 0 ? "–" : `${((100 * part) / all).toFixed(2)} %`;
 const shown = (value: number | null): string => (value === null ? "–" : String(value));
 
+const bothPaths: readonly Path[] = ["legacy", "candidate"];
+
 /** The parts of a report in their order, the same for every form it takes. Pure. */
 export function sectionsOf(report: Report): readonly ReportSection[] {
-  const { now, shares, rollbacks, timeline, actors, mismatches } = report;
-  const paths: readonly Path[] = ["legacy", "candidate"];
+  const { now, shares, rollbacks, timeline, actors, mismatches, told } = report;
   return [
+    ...storyOf(told),
     {
       title: "Share of the candidate",
       table: {
@@ -35,7 +37,7 @@ export function sectionsOf(report: Report): readonly ReportSection[] {
       title: "Both paths in the last minute",
       table: {
         head: ["path", "calls", "failed", "timed out", "share failed"],
-        rows: paths.map((path) => {
+        rows: bothPaths.map((path) => {
           const { calls, failed, timedOut } = now.windows[path];
           const bad = percent(failed + timedOut, calls);
           return [path, String(calls), String(failed), String(timedOut), bad];
@@ -112,4 +114,11 @@ export function sectionsOf(report: Report): readonly ReportSection[] {
       otherwise: "Nobody did anything.",
     },
   ];
+}
+
+/** What somebody who watched has told; no section without it. */
+function storyOf(told: Report["told"]): readonly ReportSection[] {
+  if (told.length === 0) return [];
+  const rows = told.map(({ at, text }) => [at, text]);
+  return [{ title: "What was seen", table: { head: ["when", "what"], rows }, otherwise: "" }];
 }

@@ -1,5 +1,6 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { parser } from "@prometheus-io/lezer-promql";
 import { afterEach, describe, expect, it } from "vitest";
 import { prometheusCounts, readyQueries } from "../../../src/app/ready/prometheus-counts.ts";
 
@@ -59,6 +60,18 @@ describe("what Prometheus counted for the question whether legacy may go", () =>
       compared: 4001,
       different: 1,
     });
+  });
+
+  it("is asked in PromQL", () => {
+    for (const query of [...Object.values(queries), ...Object.values(readyQueries("a.b", 0.01))]) {
+      const wrong: string[] = [];
+      parser.parse(query).iterate({
+        enter: ({ type, from, to }) => {
+          if (type.isError) wrong.push(query.slice(from, to));
+        },
+      });
+      expect([query, wrong]).toEqual([query, []]);
+    }
   });
 
   it.each<[string, Readonly<Record<string, Vector>>, RegExp]>([
