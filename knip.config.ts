@@ -13,6 +13,7 @@ const config: KnipConfig = {
     "src/sync.ts",
     // Started by its path.
     "src/sync/worker.ts",
+    "src/cli/commands/demo/traffic/worker.ts",
     "src/metrics/opentelemetry.ts",
     "src/sandbox/child/*.ts",
     "grafana/*.ts",

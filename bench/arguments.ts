@@ -8,6 +8,7 @@ export const USAGE = `Usage: npm run bench -- [options]
 
   --list            name the cases and stop
   --case NAME       measure only this case, or this group: upload means upload-… (may be repeated)
+  --also NAME       besides the cases of the tier, this one or this group (may be repeated)
   --quick           few samples: to see that everything runs, not to decide anything
   --full            everything, 1 and 5 GiB and slow networks included: takes hours
   --json            print the report as JSON instead of a table
@@ -28,6 +29,7 @@ export interface Options {
   readonly tier: Tier;
   readonly json: boolean;
   readonly cases: readonly string[];
+  readonly also: readonly string[];
   readonly seed: number;
   readonly compare: string | null;
   readonly selfTest: boolean;
@@ -40,7 +42,10 @@ export function readArguments(argv: readonly string[]): Options {
   const { quick = false, full = false } = values;
   if (quick && full) throw usageError("--quick and --full exclude each other.");
   const cases = values.case ?? [];
-  const unknown = cases.filter((name) => !benchmarkCases.some((each) => isMeant(each, name)));
+  const also = values.also ?? [];
+  const unknown = [...cases, ...also].filter(
+    (name) => !benchmarkCases.some((each) => isMeant(each, name)),
+  );
   if (unknown.length > 0) {
     const known = benchmarkCases.map(({ name }) => name).join(", ");
     throw usageError(`There is no case "${unknown.join('", "')}". Known: ${known}.`);
@@ -65,6 +70,7 @@ export function readArguments(argv: readonly string[]): Options {
     tier: quick ? "quick" : full ? "full" : "default",
     json: values.json ?? false,
     cases,
+    also,
     seed,
     compare,
     selfTest: values["self-test"] ?? false,
@@ -79,6 +85,7 @@ interface Values {
   readonly full?: boolean;
   readonly json?: boolean;
   readonly case?: string[];
+  readonly also?: string[];
   readonly seed?: string;
   readonly compare?: string;
   readonly "self-test"?: boolean;
@@ -97,6 +104,7 @@ function parse(argv: readonly string[]): Values {
         full: { type: "boolean" },
         json: { type: "boolean" },
         case: { type: "string", multiple: true },
+        also: { type: "string", multiple: true },
         seed: { type: "string" },
         compare: { type: "string" },
         "self-test": { type: "boolean" },

@@ -38,9 +38,20 @@ export const gaps: readonly SkippedCase[] = [
 
 /**
  * The cases that a tier runs, or those of them that are asked for: a name means the case of that name,
- * in whatever tier, and those whose names go on after it, `upload` all of `upload-…`.
+ * in whatever tier, and those whose names go on after it, `upload` all of `upload-…`. `also` adds to them,
+ * whatever the tier.
  */
-export function chooseCases(names: readonly string[], tier: Tier): readonly BenchmarkCase[] {
+export function chooseCases(
+  names: readonly string[],
+  tier: Tier,
+  also: readonly string[] = [],
+): readonly BenchmarkCase[] {
+  const added = benchmarkCases.filter((each) => also.some((name) => isMeant(each, name)));
+  const asked = chosenBy(names, tier);
+  return benchmarkCases.filter((each) => asked.includes(each) || added.includes(each));
+}
+
+function chosenBy(names: readonly string[], tier: Tier): readonly BenchmarkCase[] {
   if (names.length === 0) {
     return benchmarkCases.filter(({ tiers }) => tiers === undefined || tiers.includes(tier));
   }

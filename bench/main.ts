@@ -53,7 +53,7 @@ async function measure(options: Options): Promise<number> {
 }
 
 async function reportOf(
-  { tier, seed, cases, compare }: Options,
+  { tier, seed, cases, also, compare }: Options,
   shown: Pick<Parameters<typeof runBenchmark>[1], "signal" | "progress">,
 ): Promise<BenchmarkReport> {
   const options = { tier, seed, clock: systemClock, ...shown };
@@ -61,8 +61,8 @@ async function reportOf(
     return compareVersions(compare, (versions) => runBenchmark(versions, options));
   }
   const { targets, peerExceptions: exceptions } = await readTargets();
-  const isWhole = tier === "default" && cases.length === 0;
-  return runBenchmark(chooseCases(cases, tier), {
+  const isWhole = tier === "default" && cases.length === 0 && also.length === 0;
+  return runBenchmark(chooseCases(cases, tier, also), {
     ...options,
     targets,
     exceptions,

@@ -197,7 +197,10 @@ class RunningChangeover implements Changeover {
     const known = "unreadable" in latches ? [] : latches;
     this.#facade = new Facade({ flags: this.flags, clock, logger, budgets, latches: known });
     const { report } = this.#facade;
-    this.#guard = new Guard({ policy, clock, logger, report, journal: this.journal });
+    const { journal } = this;
+    // Flags that cannot be told count as shadowing: who is silent without a reason is not healthy.
+    const shadowed = (name: string): boolean => this.flags.state(name)?.shadowPercentage !== 0;
+    this.#guard = new Guard({ policy, clock, logger, report, journal, shadowed });
     this.#shadow = new Shadow({
       clock,
       logger,

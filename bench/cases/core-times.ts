@@ -132,7 +132,9 @@ async function gatewayMemory(context: CaseContext): Promise<Figure[]> {
   const growths: number[] = [];
   const peaks = { small: [] as number[], large: [] as number[] };
   for (let turn = 0; turn < 2; turn += 1) {
-    await withProduct(flags, context, async ({ pid, gateway, folder }) => {
+    await withProduct(flags, context, async ({ pid, gateway, folder, data }) => {
+      const words = ["flags", "set", "upload", "100", "--reason", "bench", "--data-dir", data];
+      await run(process.execPath, [CLI, ...words], { signal: context.signal });
       const peakOf = async (mebibytes: number): Promise<number> => {
         const path = join(folder, `${mebibytes}.bin`);
         await makeFile(path, mebibytes * MIB);
@@ -163,10 +165,12 @@ interface Product {
   readonly pid: number;
   readonly gateway: string;
   readonly folder: string;
+  /** Its data folder. */
+  readonly data: string;
   readonly readyMs: number;
 }
 
-/** Runs `changeover start` in a process of its own, with everything on the candidate, and stops it. */
+/** Runs `changeover start` in a process of its own, with the flags of this checkout, and stops it. */
 async function withProduct(
   nodeFlags: readonly string[],
   { clock, signal, folder }: CaseContext,
@@ -175,8 +179,9 @@ async function withProduct(
   const own = await mkdtemp(join(folder, "product-"));
   const startedMs = clock.monotonicMs();
   const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
-  const args = [...nodeFlags, main, "start", "--json", "--flags", "file", "--data-dir"];
-  const child = spawn(process.execPath, [...args, join(own, "data")], {
+  const data = join(own, "data");
+  const args = [...nodeFlags, main, "start", "--json", "--flags", "file", "--data-dir", data];
+  const child = spawn(process.execPath, args, {
     stdio: ["ignore", "pipe", "pipe"],
     env: { PATH: process.env["PATH"] ?? "", CHANGEOVER_PORT: "0", NODE_ENV: "production" },
   });
@@ -188,7 +193,7 @@ async function withProduct(
     const gateway = await gatewayOf(child.stdout, child.stderr, ended);
     const readyMs = clock.monotonicMs() - startedMs;
     timer.cancel();
-    await work({ pid: child.pid ?? 0, gateway, folder: own, readyMs });
+    await work({ pid: child.pid ?? 0, gateway, folder: own, data, readyMs });
   } finally {
     timer.cancel();
     child.kill("SIGTERM");

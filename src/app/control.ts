@@ -83,7 +83,7 @@ export interface Control {
     change: ControlChange,
     dryRun?: boolean,
   ): Promise<RolloutReport>;
-  /** Makes a path misbehave, or ends that; every change is journalled for each operation. */
+  /** Makes a path misbehave, or ends that; every change is journalled for the operations that run it, or for all where none does. */
   setFault(path: Path, fault: Partial<Fault>, change?: ControlChange): Promise<Fault>;
   mismatches(): readonly MismatchEntry[];
   /** A mismatch with all that was kept of it; an id may be shortened. Throws `SHADOW_UNKNOWN_CASE`. */

@@ -113,11 +113,18 @@ export class Operator implements Control {
     if (after === before) return set;
     const what = after === null ? `no fault in ${path} any more` : `fault in ${path}: ${after}`;
     const told = { ...change, reason: `${change.reason} (${what})` };
-    // Whoever reads one operation's history must see why it misbehaved: the fault is in all of them.
-    await Promise.all(
-      changeover.operations.map(({ name }) => this.#journal(name, "fault", told, null, null)),
-    );
+    // Whoever reads one operation's history must see why it misbehaved.
+    const names = changeover.operations.map(({ name }) => name);
+    const used = names.filter((name) => path === "legacy" || this.#runsCandidate(name));
+    const where = used.length === 0 ? names : used;
+    await Promise.all(where.map((name) => this.#journal(name, "fault", told, null, null)));
     return set;
+  }
+
+  /** The flag lets the candidate run, for callers or in the shadow. */
+  #runsCandidate(operation: string): boolean {
+    const flag = this.#parts.changeover.flags.state(operation);
+    return flag?.enabled === true && (flag.percentage > 0 || flag.shadowPercentage > 0);
   }
 
   mismatches(): readonly MismatchEntry[] {

@@ -7,6 +7,7 @@ import {
   row,
   whole,
 } from "./command/command-row.ts";
+import { demoRows } from "./commands/demo/rows.ts";
 import { evidenceRows } from "./commands/evidence/rows.ts";
 import { fleetRows } from "./commands/fleet/rows.ts";
 import { rolloutRows } from "./commands/rollout/rows.ts";
@@ -47,6 +48,7 @@ export const commands: readonly CommandRow[] = [
     ],
     load: async () => (await import("./commands/start.ts")).start,
   },
+  ...demoRows,
   {
     name: "upload",
     words: "<files...>",

@@ -32,6 +32,8 @@ const byErrorCode: Readonly<Record<string, ExitName>> = {
   BASE_LOCKED: "busy",
   CLI_ALREADY_RUNNING: "busy",
   CLI_BACKEND_DIED: "unavailable",
+  CLI_DEMO_START: "unavailable",
+  CLI_DEMO_TRAFFIC: "unavailable",
   CLI_DRILL_CALL: "unavailable",
   CLI_DRILL_REFUSED: "refused",
   CLI_GATEWAY_UNREACHABLE: "unavailable",

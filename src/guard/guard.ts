@@ -28,6 +28,8 @@ export interface GuardOptions {
   readonly collections?: FloorSource;
   /** Where a spent exposure budget is written down and remembered from. Default: nowhere. */
   readonly journal?: Journal;
+  /** Do the flags shadow calls of an operation at present? Default: that is not known. */
+  readonly shadowed?: (operation: string) => boolean;
 }
 
 /** A breach that rolled an operation back in this process. */
@@ -118,7 +120,7 @@ export class Guard {
   /** Starts to watch an operation; a second time does nothing. */
   watch(operation: AnyOperation): void {
     if (this.#watched.has(operation.name)) return;
-    const watch = new OperationWatch(operation, this.policy);
+    const watch = new OperationWatch(operation, this.policy, this.#options.shadowed);
     watch.advance(this.#options.clock.monotonicMs());
     this.#watched.set(operation.name, { watch, last: new Map(), since: new Map() });
     operation.latch.changed.subscribe(({ tripped }) => {
@@ -154,9 +156,8 @@ export class Guard {
   /** One verdict for each rule that is switched on. Throws `GUARD_UNKNOWN_OPERATION`. */
   verdicts(operation: string): readonly Verdict[] {
     const watched = this.#find(operation);
-    const { watch } = watched;
-    watch.advance(this.#options.clock.monotonicMs());
-    return this.#rulesOf(watch).map((rule) => this.#verdict(watched, rule));
+    watched.watch.advance(this.#options.clock.monotonicMs());
+    return this.#rulesOf(watched.watch).map((rule) => this.#verdict(watched, rule));
   }
 
   /** The worst of an operation's verdicts. Throws `GUARD_UNKNOWN_OPERATION`. */

@@ -32,6 +32,7 @@ export class OperationWatch {
   readonly #latency: RateRule | null;
   readonly #mismatch: RateRule | null;
   readonly #shadowErrors: RateRule | null;
+  readonly #shadowed: () => boolean;
   readonly #inspection: Inspection;
   readonly #probe: Probe;
   readonly #counts = new OutcomeCounts();
@@ -48,8 +49,10 @@ export class OperationWatch {
   #legacyCheaper: boolean | null = null;
   #costSecond = -1;
 
-  constructor(operation: AnyOperation, policy: Policy) {
+  /** @param shadowed false while no call is meant to be shadowed: silence of the shadow is then no sign */
+  constructor(operation: AnyOperation, policy: Policy, shadowed?: (operation: string) => boolean) {
     this.operation = operation;
+    this.#shadowed = () => shadowed?.(operation.name) ?? true;
     this.#policy = policy;
     this.#epoch = operation.latch.epoch;
     const { engine, errorRate, timeoutRate, latency, mismatch, shadowErrorRate } = policy;
@@ -151,6 +154,7 @@ export class OperationWatch {
 
   /** What a rule says now. `memory` is the guard's own to judge: it is about the process. */
   judge(rule: RuleName, nowMs: number): Judgement | null {
+    this.#followLatch();
     const stands = this.breaches.get(rule);
     if (stands !== undefined) return stands;
     const calls = this.#candidateCalls;
@@ -344,8 +348,14 @@ export class OperationWatch {
 
   #judgeShadow(rule: RateRule | null, nowMs: number): Judgement | null {
     const judgement = rule?.judge(nowMs, this.#policy.engine.failingKeysMin, false) ?? null;
-    if (rule === null || judgement === null || rule.lastCallSecond !== null) return judgement;
-    return { ...judgement, applies: false, sentence: "Nothing has been shadowed yet." };
+    if (rule === null || judgement === null) return judgement;
+    if (rule.lastCallSecond === null) {
+      return { ...judgement, applies: false, sentence: "Nothing has been shadowed yet." };
+    }
+    const quiet = judgement.kind === "inconclusive" || judgement.kind === "blind";
+    if (!quiet || this.#shadowed()) return judgement;
+    const sentence = "Nothing is shadowed at present.";
+    return { ...judgement, applies: false, kind: "inconclusive", action: "none", sentence };
   }
 
   #renewSlow(second: number): void {

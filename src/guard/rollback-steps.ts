@@ -45,7 +45,7 @@ export interface RollbackPorts {
   /** Null: the flags cannot be changed from here; the latch alone keeps calls on legacy. */
   readonly control: FlagControl | null;
   /** Null or left out: this process is the only one, and speaks for all. */
-  readonly fleet?: Pick<Fleet, "publish" | "trip" | "rearm"> | null;
+  readonly fleet?: Pick<Fleet, "publish" | "trip" | "rearm" | "load" | "instances"> | null;
   readonly journal: Journal;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -68,6 +68,10 @@ export const isOff = (state: FlagState): boolean => !state.enabled || state.perc
 /** Pauses between tries: the first at most, and the longest at most. */
 const firstPauseMs = 100;
 const longestPauseMs = 2000;
+/** Without a fleet: how long a flag that was switched off may take until it is gone by. */
+const followMs = 2000;
+/** Between two looks at what the instances say they go by. */
+const pollMs = 250;
 /** The journal is given this long after everything else was done. */
 const journalDeadlineMs = 5000;
 
@@ -171,6 +175,32 @@ export class Steps {
       return "done";
     });
     return off;
+  }
+
+  /** Is the whole fleet latched? Not knowing is a yes. */
+  async fleetIsLatched(operation: string): Promise<boolean> {
+    const { fleet = null } = this.#ports;
+    let latched = true;
+    await this.#try(async () => {
+      const latches = (await fleet?.load()) ?? [];
+      latched = latches.some((each) => each.operation === operation && each.tripped);
+      return "done";
+    });
+    return latched;
+  }
+
+  /** Resolves when no live instance gives anybody to the candidate any more, after one try's time at most. */
+  async flagIsFollowed(operation: string): Promise<void> {
+    const { fleet = null, clock } = this.#ports;
+    if (fleet === null) return sleep(clock, followMs);
+    const endMs = clock.monotonicMs() + this.#tryMs;
+    while (clock.monotonicMs() < endMs) {
+      const live = (await fleet.instances()).filter((each) => each.live);
+      const reports = live.flatMap(({ operations }) => operations);
+      if (!reports.some((each) => each.operation === operation && (each.percentage ?? 0) > 0))
+        return;
+      await sleep(clock, pollMs);
+    }
   }
 
   async journal(entry: JournalEntry): Promise<void> {

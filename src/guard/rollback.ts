@@ -3,7 +3,7 @@ import type { Actor } from "../migration/journal.ts";
 import type { AnyOperation } from "../migration/operation.ts";
 import { isOff, type RollbackPorts, type RollbackReport, Steps } from "./rollback-steps.ts";
 
-export type { RollbackPorts, RollbackReport, RollbackStep, StepResult } from "./rollback-steps.ts";
+export type { RollbackPorts, RollbackReport } from "./rollback-steps.ts";
 
 /** What is rolled back, by whom and why. */
 export interface RollbackRequest {
@@ -122,11 +122,38 @@ export interface RearmRequest {
 
 /**
  * Clears the latch, and the hold that the rollback put on the flag. The percentage stays 0 until a person
- * sets it. Never throws; the report says what was done.
+ * sets it: a rollback of all callers whose flag could not be switched off then is made good first, and
+ * while that cannot be done nothing is re-armed. Never throws; the report says what was done.
  */
 export async function rearm(request: RearmRequest, ports: RollbackPorts): Promise<RollbackReport> {
   const { operation, by, reason } = request;
   const run = new Steps(ports);
+  const actor: Actor = { type: "person", name: by };
+  const safe = !operation.latch.tripped || (await flagIsOff(run, request, ports));
+  if (safe) await clear(run, request, ports);
+  else run.note("latch", "skipped", "the flag would send callers to the candidate at once");
+  const { epoch } = operation.latch;
+  await run.journal({
+    at: run.at,
+    operation: operation.name,
+    kind: "rearm",
+    actor,
+    from: "tripped",
+    to: safe ? "armed" : "tripped",
+    why: reason,
+    evidence: { epoch, steps: run.steps },
+  });
+  const report = run.report(operation.name, epoch);
+  const fields = { operation: operation.name, epoch, by, steps: report.steps };
+  ports.logger.warn(fields, safe ? "Re-armed" : "Not re-armed: the flag is not off");
+  return report;
+}
+
+async function clear(
+  run: Steps,
+  { operation, by, reason }: RearmRequest,
+  ports: RollbackPorts,
+): Promise<void> {
   const actor: Actor = { type: "person", name: by };
   await run.step("latch", () =>
     Promise.resolve(operation.latch.rearm({ by: actor, reason, at: run.at }) ? "done" : "already"),
@@ -142,18 +169,24 @@ export async function rearm(request: RearmRequest, ports: RollbackPorts): Promis
       return "done";
     }),
   ]);
-  const { epoch } = operation.latch;
-  await run.journal({
-    at: run.at,
-    operation: operation.name,
-    kind: "rearm",
-    actor,
-    from: "tripped",
-    to: "armed",
-    why: reason,
-    evidence: { epoch, steps: run.steps },
+}
+
+/**
+ * Makes sure that nobody goes to the candidate when the latch is cleared, where all callers were rolled
+ * back. Where only this process was, the others' share is its own too.
+ */
+async function flagIsOff(
+  run: Steps,
+  { operation, by, reason }: RearmRequest,
+  { control, fleet = null }: RollbackPorts,
+): Promise<boolean> {
+  if (control === null || (await run.isOff(operation.name))) return true;
+  if (fleet !== null && !(await run.fleetIsLatched(operation.name))) return true;
+  const step = await run.step("flag", async () => {
+    await control.switchOff(operation.name, { by, reason });
+    // Whoever has not looked at the flags since would follow the old ones.
+    await run.flagIsFollowed(operation.name);
+    return "done";
   });
-  const report = run.report(operation.name, epoch);
-  ports.logger.warn({ operation: operation.name, epoch, by, steps: report.steps }, "Re-armed");
-  return report;
+  return step.result !== "failed";
 }

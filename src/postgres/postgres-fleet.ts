@@ -87,7 +87,12 @@ export class PostgresFleet implements Fleet {
 
   async load(): Promise<readonly FleetLatch[]> {
     const latches = await this.#table.read();
-    for (const latch of latches) this.#isNews(latch);
+    const listening = this.#reread !== null;
+    for (const latch of latches) {
+      // Whoever reads first in a process that listens must not keep it from the others there.
+      if (listening) this.#announce(latch);
+      else this.#isNews(latch);
+    }
     return latches;
   }
 

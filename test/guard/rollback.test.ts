@@ -222,6 +222,29 @@ describe("re-arming", () => {
     });
   });
 
+  it("switches a flag off first that the rollback could not", async () => {
+    const w = world();
+    w.flags?.faults.push(...Array.from({ length: 100 }, () => new Error("down")));
+    await w.finish(rollBack(w.request, { ...w.ports, deadlineMs: 500 }));
+    w.flags?.faults.splice(0);
+    expect(w.flags?.percentage).toBe(10);
+    const request = { operation: w.operation, by: "ada", reason: "fixed" };
+    const report = await w.finish(rearm(request, w.ports));
+    expect(brief(report.steps)).toBe("flag done, latch done, release-hold done, journal done");
+    expect(w.flags).toMatchObject({ held: false, percentage: 0 });
+  });
+
+  it("is refused, and says so, while the flag would expose callers at once", async () => {
+    const w = world();
+    w.flags?.faults.push(...Array.from({ length: 100 }, () => new Error("down")));
+    await w.finish(rollBack(w.request, { ...w.ports, deadlineMs: 500 }));
+    const report = await rearm({ operation: w.operation, by: "ada", reason: "early" }, w.ports);
+    expect(report.result).toBe("incomplete");
+    expect(brief(report.steps)).toBe("flag failed, latch skipped, journal done");
+    expect(w.operation.latch.tripped).toBe(true);
+    expect((await w.journal.read()).at(-1)).toMatchObject({ kind: "rearm", to: "tripped" });
+  });
+
   it("of an armed latch does nothing but say so", async () => {
     const w = world();
     const report = await rearm({ operation: w.operation, by: "ada", reason: "again" }, w.ports);

@@ -256,6 +256,41 @@ describe("shadow failures", () => {
   });
 });
 
+describe("a rule that has tripped the latch", () => {
+  it("does not trip it again for the same failures in the second of the re-arming", () => {
+    const w = watching(only("fatal"));
+    const error = Object.assign(new Error("x"), { dataLoss: true });
+    w.see({ path: "candidate", kind: "failed", error });
+    expect(w.operation.latch.tripped).toBe(true);
+    const at = new Date(w.clock.now()).toISOString();
+    w.operation.latch.rearm({ by: { type: "person", name: "ada" }, reason: "mended", at });
+    w.guard.tick();
+    expect(w.operation.latch.tripped).toBe(false);
+  });
+});
+
+describe("a shadow that the flags have ended", () => {
+  it("does not make the guard blind, and one that falls silent by itself does", () => {
+    const state = { shadowed: true };
+    const policy = { latency: { enabled: false } };
+    const w = watching(policy, { shadowed: () => state.shadowed });
+    for (let n = 0; n < 100; n += 1) {
+      w.see({ path: "candidate", source: "shadow" });
+      w.guard.observeComparison({ operation: "test.read", result: "same", key: `k${n}` });
+    }
+    w.guard.beginPeriod("test.read");
+    healthyFor(w, 120, 50, 50);
+    for (const rule of ["mismatch", "shadow-error-rate"] as const) {
+      expect(w.verdict(rule)).toMatchObject({ kind: "blind", applies: true });
+    }
+    state.shadowed = false;
+    for (const rule of ["mismatch", "shadow-error-rate"] as const) {
+      expect(w.verdict(rule)).toMatchObject({ kind: "inconclusive", applies: false });
+    }
+    expect(w.guard.overall("test.read").kind).toBe("healthy");
+  });
+});
+
 describe("the fatal rule", () => {
   it("trips at the first error that is marked", () => {
     for (const error of [

@@ -104,6 +104,7 @@ export function watching(
     logger?: Logger;
     memory?: MemoryReading | null;
     clock?: ManualClock;
+    shadowed?: () => boolean;
   } = {},
 ): Watching {
   const clock = options.clock ?? new ManualClock();
@@ -124,6 +125,7 @@ export function watching(
     report: (_part, error) => errors.push(error),
     memory: { sample: () => state.memory ?? calm },
     ...(options.journal === undefined ? {} : { journal: options.journal }),
+    ...(options.shadowed === undefined ? {} : { shadowed: options.shadowed }),
   });
   const breaches: Breach[] = [];
   const changes: VerdictChange[] = [];

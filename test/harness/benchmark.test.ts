@@ -202,6 +202,8 @@ describe("the choice of cases", () => {
     expect(names(["peers"], "quick")).toEqual(["peers-50mb"]);
     expect(names(["upload"], "default")).toContain("upload-256mb");
     expect(names(["upload"], "default")).not.toContain("upload-1gib");
+    const more = chooseCases([], "default", ["gateway-memory"]).map(({ name }) => name);
+    expect(more.filter((name) => !names([], "default").includes(name))).toEqual(["gateway-memory"]);
   });
 });
 

@@ -65,6 +65,16 @@ describe("a latch of the fleet", () => {
     }
   });
 
+  it("is announced to everybody in an instance, also where somebody else there read it first", async () => {
+    const other = await database.ports("a");
+    const here = await listening("b");
+    const tripped = await other.fleet.trip(read, because);
+    expect(await here.fleet.load()).toEqual([tripped]);
+    expect(here.heard).toEqual([tripped]);
+    await here.fleet.load();
+    expect(here.heard).toHaveLength(1);
+  });
+
   it("stays as it is when it is tripped again, and begins a new epoch after a re-arming", async () => {
     const [a, b] = await Promise.all([listening("a"), listening("b")]);
     const first = await a.fleet.trip(read, because);

@@ -14,7 +14,7 @@ describe("a rollout controller", () => {
     const world = new RolloutWorld();
     const leader = world.controller("a");
     await world.second(leader);
-    expect(leader.status(operation).state).toBe("idle");
+    expect(leader.status(operation)).toMatchObject({ state: "idle", leader: { self: true } });
     await leader.command("start", operation, ann);
     await world.seconds(40, leader);
     expect([...new Set(world.exposures)]).toEqual([0, 1, 10, 50, 100]);

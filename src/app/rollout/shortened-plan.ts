@@ -1,4 +1,4 @@
-import type { Policy, PolicyInput } from "../../changeover.ts";
+import { type PolicyInput, parsePolicy } from "../../changeover.ts";
 import type { OperationPlan, Stage } from "../../rollout/plan/plan.ts";
 
 /** How much shorter a rollout is to be held, for a demonstration. Whole seconds. */
@@ -23,13 +23,15 @@ export interface ShortenedPlan {
 /**
  * The same percentages, shadow shares, samples, rates and approvals, held for seconds instead of hours. What
  * takes longer than a demonstration by its nature is left out, and said so: quiet times, the order of
- * operations, an earlier drill, and the latency rule, which measures legacy for five minutes first. Pure.
+ * operations, an earlier drill, and the latency rule, which measures legacy for five minutes first. Pure;
+ * throws `GUARD_INVALID_POLICY`.
  */
 export function shortenPlan(
   { name, stages, quiet, after }: OperationPlan,
-  policy: Policy,
+  given: PolicyInput,
   { holdSeconds, calmSeconds }: Shortening,
 ): ShortenedPlan {
+  const policy = parsePolicy(given);
   const short = stages.map((stage) => ({
     ...stage,
     holdSeconds: Math.min(stage.holdSeconds, holdSeconds),

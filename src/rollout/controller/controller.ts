@@ -93,7 +93,7 @@ export class RolloutController {
     }
     const kind = product.operations().find(({ name }) => name === operation)?.kind ?? "read";
     const percentage = product.flag(operation)?.percentage ?? null;
-    const idle = idleStatus(operation, plan.of(operation, kind), percentage);
+    const idle = { ...idleStatus(operation, plan.of(operation, kind), percentage), leader };
     return this.#problem === null ? idle : { ...idle, why: this.#problem };
   }
 

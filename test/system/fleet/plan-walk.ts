@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { TestUnleash } from "../../support/unleash.ts";
-import { type FleetWorld, inWorld, until, viewsOf } from "./fleet-world.ts";
+import { type FleetWorld, inWorld, shadowPlan, until, viewsOf } from "./fleet-world.ts";
 import type { InstanceView } from "./protocol.ts";
 
 /** Three instances, of which one leads, walk the plan on their own. */
@@ -33,27 +33,31 @@ export function planWalk(unleash: () => TestUnleash): void {
       }));
 
     it.concurrent("of a read begins in the shadow, and ends at 0 % when the candidate breaks at 50 %", () =>
-      inWorld(unleash(), async (world) => {
-        const instances = await world.startAll(3);
-        await Promise.all(instances.map((each) => each.ask("load", 300)));
-        const seen = await walkTo("50 %", world);
-        expect(seen).toEqual([0, 1, 10, 50]);
-        const brokenAtMs = Date.now();
-        await Promise.all(instances.map((each) => each.ask("break", true)));
-        await until("it is rolled back", async () => {
+      inWorld(
+        unleash(),
+        async (world) => {
+          const instances = await world.startAll(3);
+          await Promise.all(instances.map((each) => each.ask("load", 300)));
+          const seen = await walkTo("50 %", world);
+          expect(seen).toEqual([0, 1, 10, 50]);
+          const brokenAtMs = Date.now();
+          await Promise.all(instances.map((each) => each.ask("break", true)));
+          await until("it is rolled back", async () => {
+            const views = await viewsOf(instances);
+            return views.every(
+              ({ exposed, rollout }) => exposed === 0 && rollout.state === "rolled-back",
+            );
+          });
+          await until("the flag is off", async () => (await world.flagged()) === 0);
           const views = await viewsOf(instances);
-          return views.every(
-            ({ exposed, rollout }) => exposed === 0 && rollout.state === "rolled-back",
+          expect(views.reduce((sum, { harmed }) => sum + harmed, 0)).toBe(0);
+          const last = Math.max(...views.map(({ exposures }) => exposures.at(-1)?.atMs ?? 0));
+          console.log(
+            `a fault at 50 % in the walk: every key on legacy ${last - brokenAtMs} ms later`,
           );
-        });
-        await until("the flag is off", async () => (await world.flagged()) === 0);
-        const views = await viewsOf(instances);
-        expect(views.reduce((sum, { harmed }) => sum + harmed, 0)).toBe(0);
-        const last = Math.max(...views.map(({ exposures }) => exposures.at(-1)?.atMs ?? 0));
-        console.log(
-          `a fault at 50 % in the walk: every key on legacy ${last - brokenAtMs} ms later`,
-        );
-      }));
+        },
+        shadowPlan,
+      ));
   });
 }
 

@@ -120,6 +120,8 @@ async function again(world: FleetWorld): Promise<void> {
     const views = await viewsOf(instances);
     return views.some(({ rollbacks }) => rollbacks.at(-1)?.includes("read-back done"));
   });
+  // Both may have begun one, the later of them a second after the other, and it would win over a re-arming.
+  await pause(1500);
   for (const each of instances) await each.ask("rearm", "mended");
   await until("every instance is armed", async () => {
     const views = await viewsOf(instances);
@@ -127,7 +129,7 @@ async function again(world: FleetWorld): Promise<void> {
   });
   await world.control.setPercentage(world.operation, 50, person);
   await world.expose(50);
-  await pause(1500);
+  await pause(700);
 }
 
 function tableOf(measured: readonly Measured[]): string {

@@ -14,6 +14,8 @@ export interface StageTale {
   readonly perSecond: { readonly legacy: number; readonly candidate: number };
   /** Every gate was passed and the next stage came; false for the stage that was broken. */
   readonly left: boolean;
+  /** Samples that the demo waited for no longer, in words; null: it waited for all of them. */
+  readonly skipped: string | null;
   /** What the guard said last. */
   readonly verdict: string;
 }
@@ -58,6 +60,8 @@ export interface DemoStory {
   readonly stages: readonly StageTale[];
   /** The share at which the candidate was to be broken. */
   readonly breakAt: number;
+  /** Why it was broken at an earlier stage, for want of time; null: it was not. */
+  readonly early: string | null;
   /** What the walk waited for when its time was over, or how else it ended early; null: it got there. */
   readonly stuck: string | null;
   /** Null: nothing was rolled back. */

@@ -25,11 +25,29 @@ interface Entered {
   readonly stage: number;
   readonly atMs: number;
   readonly counts: TrafficCounts | null;
-  status: RolloutStatus;
+  /** The newest look. */
+  readonly status: RolloutStatus;
+  /** When something was told of it last. */
+  readonly toldMs: number;
+  /** What of the stage's samples was skipped, in words. */
+  readonly skipped: string | null;
 }
+
+/** How a walk ended. */
+export interface WalkEnd {
+  /** Null: the candidate can be broken; else why not. */
+  readonly stuck: string | null;
+  /** Why it is broken at an earlier stage than it should be; null: it is not. */
+  readonly early: string | null;
+}
+
+/** A share from which a rollback can be watched when there is no time for a higher one, in percent. */
+const earlyMin = 10;
 
 /** Milliseconds between two looks at the rollout. */
 const lookEveryMs = 300;
+/** Milliseconds after which a stage's samples are waited for no longer; every other gate is. */
+const patienceMs = 35_000;
 /** Milliseconds between two lines about what is waited for. */
 const tellEveryMs = 10_000;
 /** Milliseconds that the last stage is watched in health before the candidate is broken. */
@@ -47,6 +65,8 @@ const errorRate = 0.3;
 export class DemoWalk {
   readonly stages: StageTale[] = [];
   readonly #options: WalkOptions;
+  /** The stage that was approved last. */
+  #approved: number | null = null;
 
   constructor(options: WalkOptions) {
     this.#options = options;
@@ -69,34 +89,23 @@ export class DemoWalk {
   }
 
   /**
-   * Watches until the stage to break has been healthy for some seconds. Null: it has; else a sentence that
-   * says why it never came so far.
+   * Watches until the stage to break has been healthy for some seconds; at `untilMs` of the monotonic
+   * clock at the latest, and then an earlier stage has to do, where there is one.
    */
-  async untilBreak(limitMs: number): Promise<string | null> {
-    const { clock, signal, breakAt, told } = this.#options;
-    const untilMs = clock.monotonicMs() + limitMs;
+  async untilBreak(untilMs: number): Promise<WalkEnd> {
+    const { clock, signal } = this.#options;
     let at: Entered | null = null;
-    let toldMs = clock.monotonicMs();
     for (;;) {
       const status = await this.#look();
-      const nowMs = clock.monotonicMs();
-      if (at === null || status.stage !== at.stage) {
-        if (at !== null) await this.#leave(at, true);
-        at = this.#enter(status);
-        toldMs = nowMs;
-        await told.entered(status);
-      } else if (nowMs - toldMs >= tellEveryMs) {
-        toldMs = nowMs;
-        await told.waiting(status);
-      }
-      at.status = status;
-      const end = this.#endOf(status);
-      const healthy = status.gates.some(({ name, state }) => name === "verdict" && state === "passed");
-      const ready =
-        status.expectedPercentage === breakAt && healthy && nowMs - at.atMs >= healthyMs;
-      if (ready || end !== null || nowMs >= untilMs) {
-        await this.#leave(at, false);
-        return ready ? null : (end ?? stuckAt(status));
+      const late = clock.monotonicMs() >= untilMs;
+      // Without a stage it was started, and not looked at yet by whoever leads.
+      if (status.stage !== null || late) {
+        at = await this.#follow(at, status);
+        const end = this.#endOf(at) ?? (late ? stuckAt(status) : undefined);
+        if (end !== undefined) {
+          await this.#leave(at, false);
+          return end;
+        }
       }
       await sleep(clock, lookEveryMs, signal, true);
     }
@@ -145,23 +154,48 @@ export class DemoWalk {
     const { operator, operation } = this.#options;
     const [status] = await operator.rollouts(operation);
     if (status === undefined) throw new RangeError(`There is no rollout of ${operation}.`);
-    if (status.state === "waiting-approval") {
+    if (status.state === "waiting-approval" && status.stage !== this.#approved) {
+      this.#approved = status.stage;
       const reason = "The demo approves what the plan wants a person to approve.";
       await operator.commandRollout(operation, "approve", { by, reason }, false);
     }
     return status;
   }
 
-  #enter(status: RolloutStatus): Entered {
-    const { clock, counts } = this.#options;
-    return { stage: status.stage ?? 0, atMs: clock.monotonicMs(), counts: counts(), status };
+  /** Tells of a stage that began, and from time to time of what one waits for. */
+  async #follow(at: Entered | null, status: RolloutStatus): Promise<Entered> {
+    const { clock, counts, told } = this.#options;
+    const nowMs = clock.monotonicMs();
+    const stage = status.stage ?? 0;
+    if (at === null || stage !== at.stage) {
+      if (at !== null) await this.#leave(at, true);
+      await told.entered(status);
+      const begun = { counts: counts(), atMs: nowMs, toldMs: nowMs };
+      return { ...begun, stage, status, skipped: null };
+    }
+    const skipped = at.skipped ?? (nowMs - at.atMs < patienceMs ? null : await this.#skip(status));
+    if (nowMs - at.toldMs < tellEveryMs) return { ...at, status, skipped };
+    await told.waiting(status);
+    return { ...at, status, skipped, toldMs: nowMs };
   }
 
-  async #leave({ status, atMs, counts: from }: Entered, left: boolean): Promise<void> {
+  /** Skips the rest of the samples where nothing else is waited for: this machine is too slow for them. */
+  async #skip({ gates }: RolloutStatus): Promise<string | null> {
+    const { operator, operation } = this.#options;
+    const open = gates.filter(({ state }) => state !== "passed");
+    const [gate] = open;
+    if (gate?.name !== "samples" || open.length > 1) return null;
+    const reason = `The demo waits no longer for samples, since it is to end soon: ${gate.sentence}`;
+    await operator.commandRollout(operation, "advance", { by, reason }, false);
+    return gate.sentence;
+  }
+
+  async #leave({ status, atMs, counts: from, skipped }: Entered, left: boolean): Promise<void> {
     const { clock, counts, told } = this.#options;
     const to = counts();
     const rates = from === null || to === null ? null : ratesBetween(from, to);
-    const verdict = status.gates.find(({ name }) => name === "verdict");
+    const gates = left ? await this.#gatesPassed() : status.gates;
+    const verdict = gates.find(({ name }) => name === "verdict");
     const tale: StageTale = {
       percentage: status.expectedPercentage ?? 0,
       shadowPercentage: status.stages[status.stage ?? 0]?.shadowPercentage ?? 0,
@@ -170,15 +204,33 @@ export class DemoWalk {
       samplesNeeded: status.samplesNeeded ?? 0,
       perSecond: { legacy: round(rates?.legacy ?? 0), candidate: round(rates?.candidate ?? 0) },
       left,
+      skipped,
       verdict: verdict?.sentence ?? status.why,
     };
     this.stages.push(tale);
     await told.left(tale);
   }
 
-  #endOf({ state, why }: RolloutStatus): string | null {
-    const early = state === "rolled-back" || state === "aborted" || state === "complete";
-    return early ? `The rollout was ${state} before the candidate was broken: ${why}` : null;
+  /** The gates as the journal has them with the step up: newer than the last look. */
+  async #gatesPassed(): Promise<RolloutStatus["gates"]> {
+    const { operator, operation } = this.#options;
+    const entries = await operator.journal({ operation, limit: 10 });
+    const step = entries.findLast(({ evidence }) => evidence["step"] === "raise");
+    return (step?.evidence["gates"] ?? []) as RolloutStatus["gates"];
+  }
+
+  #endOf({ status, atMs }: Entered): WalkEnd | undefined {
+    const { clock, breakAt } = this.#options;
+    const { state, why, gates, expectedPercentage } = status;
+    if (state === "rolled-back" || state === "aborted" || state === "complete") {
+      const stuck = `The rollout was ${state} before the candidate was broken: ${why}`;
+      return { stuck, early: null };
+    }
+    const healthy = gates.some((gate) => gate.name === "verdict" && gate.state === "passed");
+    const seen = clock.monotonicMs() - atMs >= healthyMs;
+    return expectedPercentage === breakAt && healthy && seen
+      ? { stuck: null, early: null }
+      : undefined;
   }
 
   async #latch(): Promise<
@@ -204,10 +256,14 @@ export class DemoWalk {
   }
 }
 
-function stuckAt({ expectedPercentage, gates, state, why }: RolloutStatus): string {
-  const open = gates.filter((gate) => gate.state !== "passed").map(({ sentence }) => sentence);
-  const waits = open.length === 0 ? why : open.join(" ");
-  return `The walk's time was over at ${expectedPercentage ?? 0} % (${state}): ${waits}`;
+/** The time is over: there may still be a stage that a rollback can be watched at. */
+function stuckAt({ expectedPercentage, gates, state, why }: RolloutStatus): WalkEnd {
+  const open = gates.filter((gate) => gate.state !== "passed");
+  const waits = open.length === 0 ? why : open.map(({ sentence }) => sentence).join(" ");
+  const share = expectedPercentage ?? 0;
+  const what = `The walk's time was over at ${share} % (${state}): ${waits}`;
+  const calm = state === "running" && open.every((gate) => gate.state === "waiting");
+  return share >= earlyMin && calm ? { stuck: null, early: what } : { stuck: what, early: null };
 }
 
 const round = (value: number): number => Math.round(value * 10) / 10;

@@ -84,9 +84,17 @@ async function namesOf(
 /** Asks for what was not given; an empty answer takes what is shown. */
 async function ask(shown: Names, given: InitOptions, signal: AbortSignal): Promise<Names> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const ended = Promise.withResolvers<never>();
+  ended.promise.catch(() => undefined);
+  terminal.once("close", () =>
+    ended.reject(usage("The input ended before every question was answered.")),
+  );
+  // A terminal that is read line by line keeps Ctrl-C to itself.
+  terminal.on("SIGINT", () => process.kill(process.pid, "SIGINT"));
   const question = async (field: keyof Names, text: string): Promise<string> => {
     if (given[field] !== undefined) return shown[field];
-    const answer = await terminal.question(`${text} [${shown[field]}] `, { signal });
+    const asked = terminal.question(`${text} [${shown[field]}] `, { signal });
+    const answer = await Promise.race([asked, ended.promise]);
     return answer.trim() === "" ? shown[field] : answer.trim();
   };
   try {

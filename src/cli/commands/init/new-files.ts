@@ -1,7 +1,7 @@
 import { chmod, lstat, mkdir, rm, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { FirstFile } from "../../../app/init/first-files.ts";
-import { CodedError, codeOf } from "../../../base/errors.ts";
+import { CodedError, codeOf, toError } from "../../../base/errors.ts";
 
 /** Files of a project are read by others than who wrote them: by a build, by a service. */
 const fileMode = 0o644;
@@ -9,12 +9,14 @@ const folderMode = 0o755;
 
 /**
  * Writes all files below `folder`, which is made where missing, or none: rejects with `CLI_FILE_EXISTS`
- * when one is there already, and with what the file system says when one cannot be written, and has then
- * removed the others again.
+ * when one is there already, and with `CLI_CANNOT_WRITE` when one cannot be written, and has then removed
+ * the others again.
  */
 export async function writeNewFiles(folder: string, files: readonly FirstFile[]): Promise<void> {
   const paths = files.map(({ path }) => join(folder, path));
-  const there = await Promise.all(paths.map(isThere));
+  const there = await Promise.all(paths.map(isThere)).catch((error: unknown) => {
+    throw cannotWrite(folder, error);
+  });
   const taken = files.filter((_file, index) => there[index]).map(({ path }) => path);
   if (taken.length > 0) throw exists(folder, taken);
   const written: string[] = [];
@@ -30,8 +32,7 @@ export async function writeNewFiles(folder: string, files: readonly FirstFile[])
     await Promise.all(written.map((path) => rm(path, { force: true })));
     // Only what is empty: somebody may have put something there meanwhile.
     for (const each of made.toReversed()) await rmdir(each).catch(() => undefined);
-    if (codeOf(error) === "EEXIST") throw exists(folder, ["a file of this name"]);
-    throw error;
+    throw cannotWrite(folder, error);
   }
 }
 
@@ -58,5 +59,14 @@ function exists(folder: string, taken: readonly string[]): CodedError {
     "CLI_FILE_EXISTS",
     `${taken.join(", ")} in ${folder} is there already, and nothing was written. Name another folder, --migration or --operation.`,
     { status: 409 },
+  );
+}
+
+function cannotWrite(folder: string, cause: unknown): CodedError {
+  const reason = codeOf(cause) ?? toError(cause).message;
+  return new CodedError(
+    "CLI_CANNOT_WRITE",
+    `The files cannot be written in ${folder} (${reason}), and none was. Check the folder, its rights and the space.`,
+    { status: 400, cause },
   );
 }

@@ -36,7 +36,8 @@ interface Answer {
   readonly body: Buffer;
 }
 
-const kinds: readonly CallKind[] = ["info", "list", "download", "upload", "delete"];
+/** The rare ones first, so that look-ups cannot take every place. */
+const kinds: readonly CallKind[] = ["delete", "upload", "download", "list", "info"];
 /** Milliseconds between two rounds of calls. */
 const roundMs = 20;
 /** Calls that one round catches up on at most, as a multiple of its own; the rest is given up. */
@@ -44,13 +45,13 @@ const catchUpMax = 5;
 const examplesMax = 5;
 /** Milliseconds that a call may take before it counts as lost. */
 const callLimitMs = 15_000;
-/** File sizes in bytes and how often they come in 100: mostly small, a few large. */
-const sizes: readonly (readonly [bytes: number, share: number])[] = [
+/** File sizes in bytes, and up to which of 100 tickets each is drawn: mostly small, a few large. */
+const sizes: readonly (readonly [bytes: number, upTo: number])[] = [
   [700, 35],
-  [9_000, 30],
-  [60_000, 22],
-  [400_000, 10],
-  [2_000_000, 3],
+  [9_000, 65],
+  [60_000, 87],
+  [400_000, 97],
+  [2_000_000, 100],
 ];
 
 /**
@@ -224,8 +225,8 @@ export class Load {
 
   /** Different bytes each time, so that nothing is stored only once. */
   #content(): Buffer {
-    let ticket = this.#random.next() * 100;
-    const size = sizes.find(([, share]) => (ticket -= share) < 0)?.[0] ?? 700;
+    const ticket = this.#random.next() * 100;
+    const size = sizes.find(([, upTo]) => ticket < upTo)?.[0] ?? 700;
     const body = Buffer.alloc(Math.round(size * (0.5 + this.#random.next())), this.#filler);
     body.write(`demo ${this.#turn} ${this.#random.next()} `);
     return body;
