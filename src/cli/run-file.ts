@@ -51,15 +51,19 @@ const schema: v.GenericSchema<unknown, RunRecord> = v.object({
       glm: provider,
     }),
   ),
-  shared: v.nullable(
-    v.object({
-      postgresUrl: v.nullable(v.string()),
-      unleashUrl: v.nullable(v.string()),
-      unleashToken: v.nullable(v.string()),
-      unleashAdminToken: v.nullable(v.string()),
-      unleashEnvironment: v.string(),
-      unleashProject: v.string(),
-    }),
+  // Left out by an earlier version.
+  shared: v.optional(
+    v.nullable(
+      v.object({
+        postgresUrl: v.nullable(v.string()),
+        unleashUrl: v.nullable(v.string()),
+        unleashToken: v.nullable(v.string()),
+        unleashAdminToken: v.nullable(v.string()),
+        unleashEnvironment: v.string(),
+        unleashProject: v.string(),
+      }),
+    ),
+    null,
   ),
   children: v.array(v.object(identity)),
 });

@@ -45,7 +45,9 @@ describe("shadowing at 100 %", () => {
     await vi.waitFor(() => expect(running.shadowsInFlight).toBe(4));
     expect([shadows, most]).toEqual([4, 4]);
     // Whatever was not run, and does not wait for its turn, was shed with its reason.
-    expect(await skips(running)).toEqual({ "queue-full": calls - 4 - 20 });
+    // On a slow machine this loop leaves the event loop no time to spare, which is a reason, too.
+    const { "busy-loop": busy = 0, ...others } = await skips(running);
+    expect(others).toEqual({ "queue-full": calls - 4 - 20 - busy });
 
     // Room again: what waited is run, and nothing else is owed.
     while (running.shadowsInFlight > 0) {
