@@ -18,6 +18,8 @@ const suite = (
 
 const config: ViteUserConfig = defineConfig({
   test: {
+    // Most files wait for processes and clocks of their own: more at once than there are cores is faster.
+    maxWorkers: 4,
     projects: [
       suite("unit", ["test/!(contract|scenario|rules|support|system)/**/*.test.ts"]),
       suite("contract", ["test/contract/**/*.test.ts"], 60_000),
