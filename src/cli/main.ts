@@ -10,6 +10,8 @@ import { type Request, readRequest } from "./program.ts";
 
 /** How long something may keep the process alive after its command has ended. */
 const LINGER_LIMIT_MS = 1000;
+/** The longest time that a timer of Node's takes, in milliseconds: 24.8 days. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 // Files made by any command are for this user only.
 process.umask(0o077);
@@ -21,7 +23,10 @@ process.on("uncaughtException", (error) => {
   output.error(error);
   process.exit(exitCodes.failed.code);
 });
+// Between two tries a command waits for a timer alone, and timers do not keep a process alive.
+const alive = systemClock.after(LONGEST_TIMER_MS, () => undefined, true);
 const exit = await run();
+alive.cancel();
 interruption.ended();
 process.exitCode = exitCodes[exit].code;
 watchExit();
