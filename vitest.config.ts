@@ -13,7 +13,13 @@ const suite = (
   include: string[],
   timeoutMs = 20_000,
 ): TestProjectInlineConfiguration => ({
-  test: { name, include, testTimeout: timeoutMs, hookTimeout: 60_000, pool: "forks" as const },
+  test: {
+    name,
+    include,
+    testTimeout: timeoutMs,
+    hookTimeout: Math.max(60_000, timeoutMs),
+    pool: "forks" as const,
+  },
 });
 
 const config: ViteUserConfig = defineConfig({
