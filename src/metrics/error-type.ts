@@ -58,11 +58,20 @@ const other = "other" satisfies ErrorType;
 
 function typeOf(error: unknown): ErrorType | null {
   const { code, name, status, statusCode } = (error ?? {}) as ErrorFacts;
-  const text = typeof code === "string" ? code : "";
-  if (timeoutCodes.test(text) || name === "TimeoutError") return "timeout";
-  if (networkCodes.test(text)) return "network";
-  if (resourceCodes.test(text)) return "resources";
-  const number = Number(status ?? statusCode);
+  if (name === "TimeoutError") return "timeout";
+  const byCode = typeof code === "string" ? typeOfCode(code) : null;
+  if (byCode !== null) return byCode;
+  const said = status ?? statusCode;
+  return said === undefined || said === null ? null : typeOfStatus(Number(said));
+}
+
+function typeOfCode(code: string): ErrorType | null {
+  if (timeoutCodes.test(code)) return "timeout";
+  if (networkCodes.test(code)) return "network";
+  return resourceCodes.test(code) ? "resources" : null;
+}
+
+function typeOfStatus(number: number): ErrorType | null {
   if (number === 429) return "throttled";
   if (number === 408 || number === 504) return "timeout";
   if (number === 507) return "resources";

@@ -60,7 +60,8 @@ export function plainPaths<I, O>({ definition }: Operation<I, O>): Record<Path, 
 /**
  * {@link run} for what {@link plainPaths}: no async function stands between the path and its caller, which
  * is most of what a facade costs. Resolves to what `conclude` returns for the outcome; what it throws, the
- * caller gets as a rejection. A promise chained by `then` keeps the caller's frames in async stack traces.
+ * caller gets as a rejection. A promise chained by `then` keeps the caller's frames in async stack traces;
+ * the path's own promise with a second listener, which would make a failure cheaper by a tenth, loses them.
  */
 export function runPlain<I, O, R>(
   operation: Operation<I, O>,
