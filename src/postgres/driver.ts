@@ -58,11 +58,27 @@ export function checkAddress(url: string): string {
   );
 }
 
+/** What went wrong: an instance's daily work, or the making of the tables, which a person asks for. */
+type Work = "running" | "migrating";
+
+const advice: Readonly<Record<Work, Readonly<Record<"unavailable" | "forbidden", string>>>> = {
+  running: {
+    unavailable: "It is tried again by itself.",
+    forbidden:
+      "The login must be a member of the role changeover_app: GRANT changeover_app TO <login>.",
+  },
+  migrating: {
+    unavailable: "Check that it runs and can be reached from here, and do it again.",
+    forbidden:
+      "Use the login that owns the database and may create roles (CREATEROLE); or, where another login made the role changeover_app, let that one GRANT changeover_app TO <login> first.",
+  },
+};
+
 /**
  * What a failed query or connection means, as a coded error that names the server and never a password.
  * A coded error is returned as it is.
  */
-export function postgresFailure(error: unknown, url: string): CodedError {
+export function postgresFailure(error: unknown, url: string, work: Work = "running"): CodedError {
   if (isCodedError(error)) return error;
   const at = shownAddress(url);
   const said = messageOf(error);
@@ -71,7 +87,7 @@ export function postgresFailure(error: unknown, url: string): CodedError {
     case "unavailable":
       return new CodedError(
         "POSTGRES_UNAVAILABLE",
-        `Postgres at ${at} cannot be reached or did not answer in time (${said}). It is tried again by itself.`,
+        `Postgres at ${at} cannot be reached or did not answer in time (${said}). ${advice[work].unavailable}`,
         { status: 503, retryable: true, retryAfterSeconds: 1, cause: error, details },
       );
     case "refused":
@@ -83,13 +99,13 @@ export function postgresFailure(error: unknown, url: string): CodedError {
     case "not-migrated":
       return new CodedError(
         "POSTGRES_NOT_MIGRATED",
-        `Postgres at ${at} lacks tables or roles of the fleet (${said}). Apply supabase/fleet with migrateFleet(), as the owner of the database.`,
+        `Postgres at ${at} lacks tables or roles of the fleet (${said}). Run changeover fleet migrate, or migrateFleet(), as the owner of the database.`,
         { status: 503, cause: error, details },
       );
     case "forbidden":
       return new CodedError(
         "POSTGRES_FORBIDDEN",
-        `Postgres at ${at} does not allow it (${said}). The login must be a member of the role changeover_app: GRANT changeover_app TO <login>.`,
+        `Postgres at ${at} does not allow it (${said}). ${advice[work].forbidden}`,
         { status: 503, cause: error, details },
       );
     case "failed":

@@ -49,7 +49,7 @@ export async function migrateFleet(url: string, options: MigrateFleetOptions = {
     await client.connect();
     await apply(client, login);
   } catch (error) {
-    throw postgresFailure(error, url);
+    throw postgresFailure(error, url, "migrating");
   } finally {
     await client.end().catch(() => undefined);
   }

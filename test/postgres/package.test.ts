@@ -19,12 +19,14 @@ it("where the Postgres client is not installed, loading is fine and using says h
       const say = (error) => console.log(error.code, error.message);
       await migrateFleet(url).catch(say);
       await openPostgres({ url, instance: "a" }).catch(say);
+      const { BatchQueue } = await import("./src/postgres/queue/batch-queue.ts");
+      await BatchQueue.open({ url, name: "a" }).catch(say);
     `;
     await writeFile(join(folder, "program.ts"), program);
     const { stdout } = await run(process.execPath, ["program.ts"], { cwd: folder });
     const line =
       'POSTGRES_PACKAGE_MISSING The package "pg" is not installed. Run: npm install pg\n';
-    expect(stdout).toBe(line + line);
+    expect(stdout).toBe(line + line + line.replaceAll("pg", "pg-boss"));
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -18,7 +18,20 @@ export function adoptedFileId(owner: string, key: string): string {
   return parts.join("-");
 }
 
-/** Which of `shards` parts of the work an object belongs to; 0 to `shards` - 1. */
-export function shardOf(key: string, shards: number): number {
-  return createHash("sha256").update(key).digest().readUInt32BE(0) % shards;
+/** What makes two backfills the same work. */
+export interface BackfillIdentity {
+  /** The Supabase project's address. */
+  readonly url: string;
+  readonly bucket: string;
+  readonly owner: string;
+  readonly prefix: string;
+  readonly purpose: string;
+  readonly validateOnly: boolean;
+}
+
+/** 24 hex digits that name a backfill's queue: machines that are asked for the same share one. */
+export function backfillDigest(identity: BackfillIdentity): string {
+  const { url, bucket, owner, prefix, purpose, validateOnly } = identity;
+  const asked = JSON.stringify([url, bucket, owner, prefix, purpose, validateOnly]);
+  return createHash("sha256").update(asked).digest("hex").slice(0, 24);
 }

@@ -1,18 +1,28 @@
-import { randomUUID } from "node:crypto";
 import type { Clock } from "../../base/clock.ts";
-import { codeOf, toError } from "../../base/errors.ts";
-import type { Catalog, Content, FileEntry } from "../catalog/catalog.ts";
-import { normalFileName } from "../file-name.ts";
+import type { Catalog } from "../catalog/catalog.ts";
 import { Rate } from "../retry/rate.ts";
 import type { ObjectListing, ObjectStorage } from "../storage/object-storage.ts";
 import { contentIdOfKey } from "../verify/comparison.ts";
-import { adoptedFileId, shardOf } from "./adopted-id.ts";
-import { hashObject } from "./hashed-object.ts";
+import { Adoption } from "./adoption.ts";
+import { BackfillMachine } from "./machine.ts";
+import type { BackfillQueue } from "./queue.ts";
+import {
+  type BackfillTally,
+  counted,
+  type DuplicateObject,
+  emptyTally,
+  etaMs,
+  type FailedObject,
+  type Mark,
+  sumUp,
+} from "./tally.ts";
 
 /** Where a backfill works. */
 export interface BackfillPlaces {
   readonly catalog: Catalog;
   readonly storage: ObjectStorage & ObjectListing;
+  /** Not touched with `dryRun`. Its owner closes it. */
+  readonly queue: BackfillQueue;
   readonly clock: Clock;
 }
 
@@ -24,46 +34,35 @@ export interface BackfillOptions {
   readonly prefix?: string;
   /** What the files are for; default `user_data`. */
   readonly purpose?: string;
-  /** Only looks which objects are without a row; reads and writes nothing. */
+  /** Only looks which objects are without a row; writes nothing, not even the queue. */
   readonly dryRun?: boolean;
-  /** Reads and hashes, and writes nothing. */
+  /** Reads and hashes, and writes no rows. */
   readonly validateOnly?: boolean;
-  /** Objects at once; default 4. */
+  /** Objects that a machine takes from the queue at once; default 50. */
+  readonly batchSize?: number;
+  /** Objects at once, of this machine; default 4. */
   readonly concurrency?: number;
-  /** Objects that are begun in a second; default: no limit. */
+  /** Objects that this machine begins in a second; default: no limit. */
   readonly objectsPerSecond?: number;
-  /** Bytes read in a second, all objects together; default: no limit. */
+  /** Bytes that this machine reads in a second, all objects together; default: no limit. */
   readonly bytesPerSecond?: number;
-  /** Only one part of the objects, so that several machines share the work: `index` of `count`, from 0. */
-  readonly shard?: { readonly index: number; readonly count: number };
   readonly signal: AbortSignal;
+  /** Called about once a second; less often where the queue takes long to say. */
   readonly progress?: (progress: BackfillProgress) => void;
 }
 
-/** How far it is. */
+/** How far the whole work is, all machines together. */
 export interface BackfillProgress {
+  /** While a machine lists there is no total yet. */
+  readonly phase: "listing" | "working";
   readonly done: number;
   readonly total: number;
   readonly bytes: number;
-  /** Milliseconds to go at the speed so far; null before the first object. */
+  /** Milliseconds to go at the speed so far; null before there is one. */
   readonly etaMs: number | null;
 }
 
-/** An object that was not taken in, and why. */
-export interface FailedObject {
-  readonly key: string;
-  readonly code: string;
-  readonly reason: string;
-}
-
-/** An object whose bytes were stored already: its file points at those. */
-export interface DuplicateObject {
-  readonly key: string;
-  /** Where the bytes are that its file points at. */
-  readonly sameAs: string;
-}
-
-/** What a backfill came to. */
+/** What a backfill came to, all machines together. */
 export interface BackfillReport {
   /** Objects that are not ours by their names. */
   readonly objects: number;
@@ -74,16 +73,28 @@ export interface BackfillReport {
   readonly duplicates: readonly DuplicateObject[];
   readonly failed: readonly FailedObject[];
   readonly bytes: number;
+  /** What of it this machine did. */
+  readonly here: BackfillTally;
+  /** This machine made the list; else another did, or an earlier run. */
+  readonly listedHere: boolean;
 }
 
 /** Made by the storage's own web pages to keep an empty folder. */
 const PLACEHOLDER = ".emptyFolderPlaceholder";
+/** How often the queue is asked how far everything is, and whether there is work again. */
+const LOOK_MS = 1000;
+/** After a look that took long, so many times as long passes until the next one. */
+const LOOK_SHARE = 20;
 
 /**
  * Gives objects that were in the bucket before a hash and a row each. Every object is read once, in a
- * stream; nothing is moved or removed. What was done is found again by ids that follow from the objects'
- * names, so a run that was killed is simply run again, and two runs at once do the work once. Rejects
- * only when the bucket cannot be listed, or with the signal's reason.
+ * stream; nothing is moved or removed. The objects' names are put on the queue, and every machine that
+ * runs the same backfill takes batches from it; it ends, on every machine, when nothing waits and nobody
+ * works. What was done is found again by ids that follow from the names, so a run that was killed is
+ * simply run again: it goes on with what the queue still has.
+ *
+ * Rejects when the bucket cannot be listed, when the queue is out of reach (for a minute, once work has
+ * begun), or with the signal's reason: what this machine had not finished is given back first.
  *
  * An object whose bytes are stored already stays where it is, and its file points at the others: delete
  * that file and the object has no row again, so that a later run would take it in once more.
@@ -92,161 +103,106 @@ export async function backfill(
   places: BackfillPlaces,
   options: BackfillOptions,
 ): Promise<BackfillReport> {
-  const total = await countObjects(places.storage, options);
-  return new Run(places, options, total).all();
+  const { clock, catalog, storage } = places;
+  const { purpose = "user_data", validateOnly = false, bytesPerSecond, owner, signal } = options;
+  const bytesRate = bytesPerSecond === undefined ? null : new Rate(bytesPerSecond, clock);
+  const how = { catalog, storage, clock, owner, purpose, validateOnly, bytesRate, signal };
+  const adoption = new Adoption(how);
+  return options.dryRun === true
+    ? lookOnly(places, options, adoption)
+    : workOnQueue(places, options, adoption);
 }
 
-async function countObjects(storage: ObjectListing, options: BackfillOptions): Promise<number> {
-  let total = 0;
-  for await (const _key of wanted(storage, options)) total += 1;
-  return total;
+async function workOnQueue(
+  { queue, storage, clock }: BackfillPlaces,
+  options: BackfillOptions,
+  adoption: Adoption,
+): Promise<BackfillReport> {
+  const { batchSize = 50, concurrency = 4, objectsPerSecond, signal } = options;
+  options.progress?.({ phase: "listing", done: 0, total: 0, bytes: 0, etaMs: null });
+  const list = (): AsyncIterable<readonly string[]> =>
+    inBatches(wanted(storage, options), batchSize);
+  const listedHere = await queue.begin(list, signal);
+  const rate = objectsPerSecond === undefined ? null : new Rate(objectsPerSecond, clock);
+  const pass = async (): Promise<void> => rate?.pass(1, signal);
+  const take = (key: string) => pass().then(() => adoption.take(key));
+  const machine = new BackfillMachine({ queue, clock, concurrency, take, signal });
+  let start: Mark | null = null;
+  const tell = async (): Promise<void> => {
+    const settled = await queue.state();
+    const { total } = settled;
+    const unsettled = machine.unsettled;
+    const done = Math.min(total, settled.done + unsettled.objects);
+    const bytes = settled.bytes + unsettled.bytes;
+    const now = { atMs: clock.monotonicMs(), done };
+    start ??= now;
+    const eta = etaMs(start, now, total);
+    options.progress?.({ phase: "working", done, total, bytes, etaMs: eta });
+  };
+  let quietUntilMs = 0;
+  const tick = async (): Promise<void> => {
+    const startedMs = clock.monotonicMs();
+    if (startedMs < quietUntilMs) return;
+    quietUntilMs = Number.POSITIVE_INFINITY;
+    // Progress is a courtesy: a queue that cannot be asked is the machine's business.
+    await tell().catch(() => undefined);
+    const nowMs = clock.monotonicMs();
+    // Counting what is done of millions of objects is work for the database, too.
+    quietUntilMs = nowMs + LOOK_SHARE * (nowMs - startedMs);
+  };
+  const ticks = clock.every(LOOK_MS, () => void tick());
+  try {
+    await tell();
+    await machine.run(LOOK_MS);
+    await tell();
+    const { tallies, failed } = await queue.report();
+    const whole = sumUp(tallies);
+    const objects = whole.objects + failed.length;
+    return { ...whole, objects, failed, here: machine.tally, listedHere };
+  } finally {
+    ticks.cancel();
+  }
+}
+
+async function lookOnly(
+  { storage }: BackfillPlaces,
+  options: BackfillOptions,
+  adoption: Adoption,
+): Promise<BackfillReport> {
+  const { concurrency = 4, signal } = options;
+  const keys = wanted(storage, options);
+  let tally = emptyTally;
+  const worker = async (): Promise<void> => {
+    // One generator for all workers: it hands out each key once.
+    for (let next = await keys.next(); next.done !== true; next = await keys.next()) {
+      signal.throwIfAborted();
+      const found = await adoption.find(next.value);
+      tally = counted(tally, next.value, found ?? { kind: "adopted", bytes: 0, sameAs: null });
+    }
+  };
+  await Promise.all(Array.from({ length: concurrency }, worker));
+  return { ...tally, failed: [], here: tally, listedHere: true };
 }
 
 async function* wanted(
   storage: ObjectListing,
-  { prefix = "", shard = { index: 0, count: 1 }, signal }: BackfillOptions,
+  { prefix = "", signal }: BackfillOptions,
 ): AsyncGenerator<string, void, void> {
   for await (const { key } of storage.list(prefix, signal)) {
-    if (contentIdOfKey(key) !== null || key.endsWith(PLACEHOLDER)) continue;
-    if (shardOf(key, shard.count) === shard.index) yield key;
+    if (contentIdOfKey(key) === null && !key.endsWith(PLACEHOLDER)) yield key;
   }
 }
 
-class Run {
-  readonly #places: BackfillPlaces;
-  readonly #options: BackfillOptions;
-  readonly #total: number;
-  readonly #objectsRate: Rate | null;
-  readonly #bytesRate: Rate | null;
-  readonly #startedMs: number;
-  readonly #duplicates: DuplicateObject[] = [];
-  readonly #failed: FailedObject[] = [];
-  #done = 0;
-  #known = 0;
-  #adopted = 0;
-  #bytes = 0;
-
-  constructor(places: BackfillPlaces, options: BackfillOptions, total: number) {
-    const { objectsPerSecond, bytesPerSecond } = options;
-    const { clock } = places;
-    this.#places = places;
-    this.#options = options;
-    this.#total = total;
-    this.#objectsRate = objectsPerSecond === undefined ? null : new Rate(objectsPerSecond, clock);
-    this.#bytesRate = bytesPerSecond === undefined ? null : new Rate(bytesPerSecond, clock);
-    this.#startedMs = clock.monotonicMs();
+async function* inBatches(
+  keys: AsyncIterable<string>,
+  size: number,
+): AsyncGenerator<readonly string[], void, void> {
+  let batch: string[] = [];
+  for await (const key of keys) {
+    batch.push(key);
+    if (batch.length < size) continue;
+    yield batch;
+    batch = [];
   }
-
-  async all(): Promise<BackfillReport> {
-    const { concurrency = 4, signal } = this.#options;
-    const keys = wanted(this.#places.storage, this.#options);
-    const worker = async (): Promise<void> => {
-      // One generator for all workers: it hands out each key once.
-      for (let next = await keys.next(); next.done !== true; next = await keys.next()) {
-        signal.throwIfAborted();
-        await this.#objectsRate?.pass(1, signal);
-        await this.#one(next.value);
-        this.#done += 1;
-        this.#tell();
-      }
-    };
-    await Promise.all(Array.from({ length: concurrency }, worker));
-    return {
-      objects: this.#done,
-      known: this.#known,
-      adopted: this.#adopted,
-      duplicates: this.#duplicates,
-      failed: this.#failed,
-      bytes: this.#bytes,
-    };
-  }
-
-  async #one(key: string): Promise<void> {
-    const { signal } = this.#options;
-    try {
-      await this.#adopt(key);
-    } catch (error) {
-      signal.throwIfAborted();
-      // Another machine may have been quicker with the same object.
-      if (await this.#hasFile(key).catch(() => false)) {
-        this.#known += 1;
-        return;
-      }
-      signal.throwIfAborted();
-      const { message } = toError(error);
-      this.#failed.push({ key, code: codeOf(error) ?? "FAILED", reason: message });
-    }
-  }
-
-  async #adopt(key: string): Promise<void> {
-    const { dryRun = false, validateOnly = false, purpose = "user_data", signal } = this.#options;
-    const { catalog, storage, clock } = this.#places;
-    if (await this.#hasFile(key)) {
-      this.#known += 1;
-      return;
-    }
-    if (dryRun) {
-      this.#adopted += 1;
-      return;
-    }
-    const name = normalFileName(key.slice(key.lastIndexOf("/") + 1));
-    const read = { storage, name, bytesRate: this.#bytesRate, signal };
-    const object = await hashObject(key, read);
-    // Removed since it was listed: there is nothing to take in.
-    if (object === null) return;
-    const { sha256, sizeBytes, mimeType } = object;
-    this.#bytes += sizeBytes;
-    const now = new Date(clock.now()).toISOString();
-    const content: Content = {
-      id: randomUUID(),
-      sha256,
-      provider: "none",
-      purpose,
-      storageKey: key,
-      providerFileId: null,
-      sizeBytes,
-      createdAt: now,
-    };
-    const stored = validateOnly
-      ? ((await catalog.findContent(content, signal)) ?? content)
-      : await catalog.addContent(content, signal);
-    if (stored.storageKey !== key) this.#duplicates.push({ key, sameAs: stored.storageKey });
-    if (!validateOnly) await this.#addFile(key, { name, mimeType, content: stored, now });
-    this.#adopted += 1;
-  }
-
-  async #addFile(
-    key: string,
-    facts: { name: string; mimeType: string; content: Content; now: string },
-  ): Promise<void> {
-    const { owner, signal } = this.#options;
-    const { name, mimeType, content, now } = facts;
-    const entry: FileEntry = {
-      id: adoptedFileId(owner, key),
-      owner,
-      contentId: content.id,
-      name,
-      purpose: content.purpose,
-      provider: "none",
-      mimeType,
-      metadata: { backfilled_from: key },
-      createdAt: now,
-      accessedAt: now,
-    };
-    if (await this.#places.catalog.addFile(entry, signal)) return;
-    throw new Error("Its bytes were deleted while it was taken in; run backfill again.");
-  }
-
-  async #hasFile(key: string): Promise<boolean> {
-    const { owner, signal } = this.#options;
-    const id = adoptedFileId(owner, key);
-    return (await this.#places.catalog.findFile({ owner, id }, signal)) !== null;
-  }
-
-  #tell(): void {
-    const done = this.#done;
-    const elapsedMs = this.#places.clock.monotonicMs() - this.#startedMs;
-    const etaMs = done === 0 ? null : (elapsedMs / done) * Math.max(0, this.#total - done);
-    this.#options.progress?.({ done, total: this.#total, bytes: this.#bytes, etaMs });
-  }
+  if (batch.length > 0) yield batch;
 }

@@ -1,5 +1,5 @@
 import type { VerifyProgress, VerifyReport } from "../../../files/verify/verification.ts";
-import type { Command, CommandContext } from "../../context.ts";
+import { type Command, type CommandContext, usage } from "../../context.ts";
 import type { ExitName } from "../../exit-codes.ts";
 import { withPackage } from "../../process/optional-package.ts";
 import { transferProgress } from "../../progress.ts";
@@ -9,6 +9,8 @@ import { bytesText, counted, type Line, type Span, styled, table } from "../../t
 interface VerifyOptions {
   readonly hash?: boolean;
   readonly fix?: boolean;
+  readonly dryRun?: boolean;
+  readonly bwlimit?: number;
   /** Minutes. */
   readonly grace: number;
   /** Commander's form of `--no-providers`. */
@@ -28,11 +30,15 @@ export const verify: Command<VerifyOptions> = (context, { options }) =>
       "commands in this process",
       () => import("../../../app/upkeep/verify-backend.ts"),
     );
+    if (options.bwlimit !== undefined && options.hash !== true) {
+      throw usage("--bwlimit slows the reading of stored bytes: use it with --hash.");
+    }
     const progress = await phaseProgress(context);
     try {
       const report = await verifyBackend(backend, {
         hash: options.hash === true,
-        fix: options.fix === true,
+        fix: options.fix === true && options.dryRun !== true,
+        ...(options.bwlimit === undefined ? {} : { bytesPerSecond: options.bwlimit }),
         graceMs: options.grace * 60_000,
         withProviders: options.providers,
         clock: context.clock,
