@@ -39,7 +39,8 @@ export interface SyncUploadOptions extends SyncOptions {
  * Stores a file of this machine. Reads its settings from the environment (`SUPABASE_URL`,
  * `SUPABASE_SECRET_KEY`, `CHANGEOVER_…`). Throws what `FileService.upload` rejects with,
  * `FILES_SYNC_IN_ASYNC_CONTEXT` inside a changeover call or scope and in a process that listens on a
- * TCP port, `FILES_SYNC_NO_BACKEND`, `FILES_SYNC_TIMEOUT` and `FILES_SYNC_NO_ANSWER`.
+ * TCP port, `FILES_SYNC_NO_BACKEND`, `FILES_SYNC_PACKAGE_MISSING`, `FILES_SYNC_TIMEOUT` and
+ * `FILES_SYNC_NO_ANSWER`.
  */
 export function uploadSync(path: string, options: SyncUploadOptions = {}): StoredFile {
   checkContext("uploadSync()", "files.upload()", options);
@@ -72,7 +73,8 @@ export function deleteSync(id: string, options: SyncOptions = {}): DeletedFile {
 
 /**
  * Closes connections and ends the worker. A script need not call it: the worker does not keep the
- * process alive. `timeoutMs` (default 10,000): after it the worker is ended all the same.
+ * process alive. `timeoutMs` (default 10,000): a few seconds after it the worker ends all the same, and
+ * `FILES_SYNC_NO_ANSWER` is thrown.
  */
 export function closeSync(timeoutMs = 10_000): void {
   stop(timeoutMs);

@@ -1,4 +1,3 @@
-import type { MessagePort } from "node:worker_threads";
 import type { OnDuplicate } from "../files/file-manager.ts";
 
 /** What the worker is asked to do. */
@@ -30,15 +29,11 @@ export type SyncRequest =
     }
   | { readonly kind: "close" };
 
-/** A request on its way, with what wakes the caller and where the answer goes. */
-export interface SyncEnvelope {
-  readonly request: SyncRequest;
-  /** One 32-bit number: 0 until the answer is in the port. */
-  readonly awake: SharedArrayBuffer;
-  readonly port: MessagePort;
-  /** Milliseconds until the worker gives up. */
-  readonly timeoutMs: number;
-}
+/**
+ * What the worker may take beyond a request's own time limit, in milliseconds, to say that it is over.
+ * After it the worker ends itself.
+ */
+export const GRACE_MS = 5000;
 
 /** An error as it crosses the threads. */
 export interface SentError {

@@ -3,38 +3,36 @@ import { createWriteStream } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { parentPort, workerData } from "node:worker_threads";
+import { runAsWorker } from "synckit";
 import { type App, createApp } from "../app/app.ts";
 import { readConfig } from "../app/config.ts";
 import { configuredBackend } from "../app/configured-backend.ts";
+import { systemClock } from "../base/clock.ts";
 import { CodedError, isCodedError, toError } from "../base/errors.ts";
 import { silentLogger } from "../base/logger.ts";
 import { fileSource } from "../files/source.ts";
 import type { CallOptions } from "../migration/call.ts";
-import type { SentError, SyncEnvelope, SyncReply, SyncRequest } from "./protocol.ts";
+import { GRACE_MS, type SentError, type SyncReply, type SyncRequest } from "./protocol.ts";
 
 let opened: Promise<App> | null = null;
 
-parentPort?.on("message", (envelope: SyncEnvelope) => void serve(envelope));
-wake(workerData as SharedArrayBuffer);
+/** The longest a timer of Node waits, in milliseconds. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
 
-async function serve({ request, awake, port, timeoutMs }: SyncEnvelope): Promise<void> {
-  let reply: SyncReply;
+runAsWorker(async (request: SyncRequest, timeoutMs: number): Promise<SyncReply> => {
+  // Work that heeds no signal ends with this thread, whose end the caller is told at once.
+  const patienceMs = Math.min(timeoutMs + GRACE_MS, TIMER_MAX_MS);
+  const patience = systemClock.after(patienceMs, () => process.exit(1), true);
   try {
-    reply = { ok: true, value: await answerTo(request, AbortSignal.timeout(timeoutMs)) };
+    return { ok: true, value: await answerTo(request, AbortSignal.timeout(timeoutMs)) };
   } catch (error) {
-    reply = { ok: false, error: sentError(error, timeoutMs) };
+    return { ok: false, error: sentError(error, timeoutMs) };
+  } finally {
+    patience.cancel();
+    // After the answer is out.
+    if (request.kind === "close") setImmediate(() => process.exit(0));
   }
-  port.postMessage(reply);
-  wake(awake);
-  port.close();
-}
-
-function wake(awake: SharedArrayBuffer): void {
-  const flag = new Int32Array(awake);
-  Atomics.store(flag, 0, 1);
-  Atomics.notify(flag, 0);
-}
+});
 
 async function answerTo(request: SyncRequest, signal: AbortSignal): Promise<unknown> {
   if (request.kind === "close") {

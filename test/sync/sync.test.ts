@@ -70,28 +70,107 @@ describe("a script that does not await", () => {
     expect((await readdir(folder)).filter((name) => name.endsWith(".part"))).toEqual([]);
   });
 
-  it("is told when there is no backend, and when it took too long", async () => {
+  it("ends by itself without closing anything, with flags that no thread may be given", async () => {
     const program = `
-      import { deleteSync } from ${JSON.stringify(join(root, "src/sync.ts"))};
-      try { deleteSync("0b8f7c1e-5a35-4c7e-9d57-0a6f2f1c9e10", { timeoutMs: Number(process.argv[1]) }); }
-      catch (error) { console.log(error.code); }`;
-    const words = ["--input-type=module", "-e", program];
-    const codeWith = async (timeoutMs: number, env: NodeJS.ProcessEnv): Promise<string> => {
-      const ran = await run(process.execPath, [...words, String(timeoutMs)], { cwd: root, env });
-      return ran.stdout.trim();
-    };
+      import { uploadSync } from ${JSON.stringify(join(root, "src/sync.ts"))};
+      console.log(uploadSync(process.argv[1]).sizeBytes);`;
+    const small = join(folder, "small.txt");
+    await writeFile(small, "kept");
+    const flags = ["--max-old-space-size=900", "--input-type=module", "-e", program, small];
+    const { stdout, stderr } = await run(process.execPath, flags, {
+      cwd: root,
+      env: environment(),
+      timeout: 60_000,
+    });
+    expect([stdout.trim(), stderr]).toEqual(["4", ""]);
+  }, 60_000);
+
+  it("is told when there is no backend, and when it took too long", async () => {
     const { PATH, CHANGEOVER_DATA_DIR } = environment();
-    expect(await codeWith(60_000, { PATH, CHANGEOVER_DATA_DIR })).toBe("FILES_SYNC_NO_BACKEND");
-    const silent = createServer(() => undefined).listen(0, "127.0.0.1");
-    await new Promise((resolve) => silent.once("listening", resolve));
-    const address = silent.address() as { port: number };
-    const env = { ...environment(), SUPABASE_URL: `http://127.0.0.1:${address.port}` };
-    expect(await codeWith(1500, env)).toBe("FILES_SYNC_TIMEOUT");
-    silent.closeAllConnections();
-    silent.close();
-    await vi.waitFor(() => expect(process.getActiveResourcesInfo()).not.toContain("TCPServerWrap"));
-  });
+    const bare = { PATH, CHANGEOVER_DATA_DIR };
+    expect(await deletions({ env: bare })).toEqual(["FILES_SYNC_NO_BACKEND 400 absent"]);
+    const silent = await silentServer();
+    const env = { ...environment(), SUPABASE_URL: silent.url };
+    // One more patient than the worker was started for takes another one.
+    expect(await deletions({ env, timeoutsMs: [400, 800] })).toEqual([
+      "FILES_SYNC_TIMEOUT 504 unknown",
+      "FILES_SYNC_TIMEOUT 504 unknown",
+    ]);
+    await silent.close();
+  }, 60_000);
+
+  it("is told at once when the worker ends, and the next call has another one", async () => {
+    const silent = await silentServer();
+    const env = { ...environment(), SUPABASE_URL: silent.url };
+    const said = await deletions({ env, timeoutsMs: [600_000, 600_000], preload: "ending" });
+    const ended = "FILES_SYNC_NO_ANSWER 504 possible exited with code 7";
+    expect(said).toEqual([ended, ended]);
+    await silent.close();
+  }, 60_000);
+
+  it("is told when the work heeds no time limit, and its worker is ended", async () => {
+    const silent = await silentServer();
+    const env = { ...environment(), SUPABASE_URL: silent.url };
+    const said = await deletions({ env, timeoutsMs: [300], preload: "heedless" });
+    expect(said).toEqual(["FILES_SYNC_NO_ANSWER 504 possible exited with code 1"]);
+    await silent.close();
+  }, 60_000);
+
+  it("is told which package is missing, here and in the worker", async () => {
+    for (const missing of ["synckit", "undici"]) {
+      const env = { ...environment(), MISSING: missing };
+      const said = await deletions({ env, preload: "missing" });
+      expect(said).toEqual([
+        `FILES_SYNC_PACKAGE_MISSING 500 absent npm install ${missing}-is-missing`,
+      ]);
+    }
+  }, 60_000);
+
+  /** What a script is told that deletes a file once for each time limit. */
+  async function deletions(given: {
+    readonly env: NodeJS.ProcessEnv;
+    readonly timeoutsMs?: readonly number[];
+    /** Runs before everything else in each of its threads. */
+    readonly preload?: "ending" | "heedless" | "missing";
+  }): Promise<readonly string[]> {
+    const { env, timeoutsMs = [60_000], preload } = given;
+    const program = `
+      import(${JSON.stringify(join(root, "src/sync.ts"))}).then(({ deleteSync }) => {
+        for (const timeoutMs of process.argv.slice(1)) {
+          try { deleteSync("0b8f7c1e-5a35-4c7e-9d57-0a6f2f1c9e10", { timeoutMs: Number(timeoutMs) }); }
+          catch ({ code, status, details, message }) {
+            console.log([code, status, details.effect ?? "unknown", ...(message.match(/npm install .*|exited with code ./) ?? [])].join(" "));
+          }
+        }
+      })`;
+    const fixture = fileURLToPath(new URL(`./fixtures/${preload}.ts`, import.meta.url));
+    const words = preload === undefined ? [] : ["--import", fixture];
+    const ran = await run(process.execPath, [...words, "-e", program, ...timeoutsMs.map(String)], {
+      cwd: root,
+      env,
+      timeout: 60_000,
+    });
+    return ran.stdout.trim().split("\n");
+  }
 });
+
+/** A server that takes requests and answers none. */
+async function silentServer(): Promise<{ url: string; close: () => Promise<void> }> {
+  const server = createServer(() => undefined).listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  const { port } = server.address() as { port: number };
+  return {
+    url: `http://127.0.0.1:${port}`,
+    close: async () => {
+      server.closeAllConnections();
+      server.close();
+      // Node lets go of a closed server some turns later.
+      await vi.waitFor(() =>
+        expect(process.getActiveResourcesInfo()).not.toContain("TCPServerWrap"),
+      );
+    },
+  };
+}
 
 describe("a call that would hold up others", () => {
   it("is refused in an HTTP handler, by name and with what to do, and sends nothing", async () => {
@@ -100,13 +179,16 @@ describe("a call that would hold up others", () => {
         codeOfCall(() => uploadSync("a.bin")),
         codeOfCall(() => downloadSync("x", "y")),
         codeOfCall(() => deleteSync("x")),
+        // Who insists gets as far as the settings.
+        codeOfCall(() => deleteSync("x", { allowBlocking: true })),
       ];
       response.end(JSON.stringify(codes));
     }).listen(0, "127.0.0.1");
     await new Promise((resolve) => server.once("listening", resolve));
     const { port } = server.address() as { port: number };
     const codes = await (await fetch(`http://127.0.0.1:${port}`)).json();
-    expect(codes).toEqual(new Array(3).fill("FILES_SYNC_IN_ASYNC_CONTEXT"));
+    const refused = new Array(3).fill("FILES_SYNC_IN_ASYNC_CONTEXT");
+    expect(codes).toEqual([...refused, "FILES_SYNC_NO_BACKEND"]);
     expect(() => deleteSync("x")).toThrow(/await files\.delete\(\).*allowBlocking: true/);
     server.closeAllConnections();
     server.close();

@@ -1,4 +1,5 @@
-import { CodedError, codeOf, toError } from "../../base/errors.ts";
+import { CodedError } from "../../base/errors.ts";
+import { missingPackage } from "../../base/missing-package.ts";
 
 /**
  * Runs `load`, an import of something that needs packages which a core install does not bring. Throws
@@ -17,13 +18,4 @@ export async function withPackage<T>(purpose: string, load: () => Promise<T>): P
       { cause, details: { package: name } },
     );
   }
-}
-
-/** The package that an import did not find, or null for every other error. */
-function missingPackage(error: unknown): string | null {
-  if (codeOf(error) !== "ERR_MODULE_NOT_FOUND") return null;
-  const specifier = /Cannot find package '([^']+)'/.exec(toError(error).message)?.[1];
-  if (specifier === undefined) return null;
-  // Without a subpath: the name is the first part, or the first two with a scope.
-  return specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/");
 }
