@@ -120,7 +120,10 @@ describe("a process that is killed while it uploads", () => {
     // What is there is whole, or is not there at all.
     const { files } = await manager.list({ owner, limit: 10 }, callOf());
     for (const file of files) await expectWhole(manager, owner, file.id, bytes);
-    expect(files.length).toBe(diesAt === "catalog.addFile" && moment === "after" ? 1 : 0);
+    const isWritten = diesAt === "catalog.addFile" && moment === "after";
+    // The file's row may follow its content's before that one is answered.
+    const mayBe = diesAt === "catalog.addContent" && moment === "after" ? [0, 1] : [];
+    expect(isWritten ? [1] : [0, ...mayBe]).toContain(files.length);
     const found = await verify({});
     expect(found.findings.every(({ isLeftOver }) => isLeftOver)).toBe(true);
 

@@ -139,6 +139,61 @@ describe("an upload", () => {
     },
   );
 
+  it("adds its file's row while its content's is still being answered", async () => {
+    const bytes = seededBytes("both rows", 100_000);
+    const asked = Promise.withResolvers<void>();
+    const { manager, errors } = subject(({ catalog }) => ({
+      catalog: {
+        addContent: async (content, signal) => {
+          const row = await catalog.addContent(content, signal);
+          await asked.promise;
+          return row;
+        },
+        addFile: (entry, signal) => {
+          asked.resolve();
+          return catalog.addFile(entry, signal);
+        },
+      },
+    }));
+    const upload = request(bytes);
+    const { id } = await manager.upload(upload, callOf());
+    expect((await world.files(upload.owner)).map((each) => each["id"])).toEqual([id]);
+    expect(await left(bytes)).toEqual({ contents: 1, objects: 1, provider: 1 });
+    expect(errors).toEqual([]);
+    await manager.close();
+  });
+
+  it.each([false, true])(
+    "whose file's row is there before its content's adds it again (another was first: %s)",
+    async (isOtherFirst) => {
+      const bytes = seededBytes(`too early ${isOtherFirst}`, 100_000);
+      const other = world.streaming(new ContentLock());
+      const refused = Promise.withResolvers<void>();
+      const answers: boolean[] = [];
+      const { manager, errors } = subject(({ catalog }) => ({
+        catalog: {
+          addContent: async (content, signal) => {
+            await refused.promise;
+            if (isOtherFirst) await other.upload(request(bytes), callOf());
+            return catalog.addContent(content, signal);
+          },
+          addFile: async (entry, signal) => {
+            answers.push(await catalog.addFile(entry, signal));
+            refused.resolve();
+            return answers.at(-1) === true;
+          },
+        },
+      }));
+      const upload = request(bytes);
+      const { id } = await manager.upload(upload, callOf());
+      expect(answers).toEqual([false, true]);
+      expect((await world.files(upload.owner)).map((each) => each["id"])).toEqual([id]);
+      expect(await left(bytes)).toEqual({ contents: 1, objects: 1, provider: 1 });
+      expect(errors).toEqual([]);
+      await manager.close();
+    },
+  );
+
   it("keeps the bytes while a row that points at them may still appear, and says so", async () => {
     const bytes = seededBytes("may appear", 100_000);
     const { manager, errors } = subject(() => ({

@@ -73,6 +73,25 @@ export function fileSafetyContract(name: string, make: () => ContractSubject): v
       });
     });
 
+    describe("deletes a file", () => {
+      it("and says what it could not remove", async () => {
+        const bytes = bench.bytes("left behind", 30_000);
+        const { owner, id } = await bench.upload(bytes, { provider: "kimi" });
+        await bench.world.fault("kimi", { errorStatus: 400, operations: ["delete"] });
+        const deleted = await bench.manager.delete({ owner, id }, callOf());
+        await bench.world.fault("kimi", null);
+        expect(deleted).toEqual({ id, deleted: true, left: ["provider-file"] });
+        // Whoever reads the log is told too, and by name.
+        const [complaint] = bench.world.complaints.splice(0);
+        expect(complaint?.["left"]).toMatch(/^file \S+ at provider kimi$/);
+        await expect(bench.manager.info({ owner, id }, callOf())).rejects.toMatchObject({
+          code: "FILES_NOT_FOUND",
+        });
+        expect(await bench.world.objects(sha256Of(bytes))).toEqual([]);
+        expect(await bench.world.arrived("kimi", sha256Of(bytes))).toHaveLength(1);
+      });
+    });
+
     describe("sends files to providers", () => {
       it.each([
         ["kimi", 1],

@@ -92,6 +92,8 @@ export interface Catalog {
   /** False when there was no such file of this owner. */
   removeFile(request: FileRequest, signal: AbortSignal): Promise<boolean>;
   markAccessed(request: FileRequest, at: string, signal: AbortSignal): Promise<void>;
+  /** So many requests are about to come at once: opens connections for them ahead, where it can. */
+  prepare?(count: number): void;
   close(): Promise<void>;
 }
 

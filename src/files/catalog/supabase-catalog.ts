@@ -205,6 +205,10 @@ export class SupabaseCatalog implements Catalog {
     check(during, answer);
   }
 
+  prepare(count: number): void {
+    this.#connection.prepare(count);
+  }
+
   close(): Promise<void> {
     return this.#connection.close();
   }

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { sleep } from "../../base/clock.ts";
 import { CodedError } from "../../base/errors.ts";
 import type { LogFields } from "../../base/logger.ts";
 import { type Content, type FileEntry, storedFile } from "../catalog/catalog.ts";
@@ -17,7 +18,7 @@ interface ByteSender {
   readonly putObject: (storageKey: string, signal: AbortSignal) => Promise<void>;
   /** Sends the bytes to the provider; null where there is none. */
   readonly sendToProvider: ((signal: AbortSignal) => Promise<ProviderFile>) | null;
-  /** Both at once, or the object first. */
+  /** Object and provider file at once, and both rows at once; or everything one after the other. */
   readonly concurrent: boolean;
   /** Runs the sending when there is room for it. */
   readonly admit: <T>(signal: AbortSignal, sending: () => Promise<T>) => Promise<T>;
@@ -35,6 +36,11 @@ export interface Upload {
   readonly contentId?: string | undefined;
 }
 
+/**
+ * Milliseconds that the request for a content's row is ahead of the one for its file: longer than the
+ * insertion of a row takes, shorter than the round trip that is saved.
+ */
+const HEAD_START_MS = 5;
 /** How often an upload starts over because the content it pointed at was removed in between. */
 const ATTEMPTS = 10;
 
@@ -84,8 +90,10 @@ async function attemptUpload(
       parts.counts?.add("returned", duplicate.sizeBytes);
       return duplicate;
     }
-    const content = known ?? (await storeContent(parts, upload, key, undo));
-    const file = await addFile(parts, upload, content, undo);
+    const file =
+      known === null
+        ? await storeAnew(parts, upload, key, undo)
+        : await addFile(parts, upload, known, undo);
     if (file === null) await undo.run();
     else parts.counts?.add(known === null ? "stored" : "reused", file.sizeBytes);
     return file;
@@ -96,20 +104,45 @@ async function attemptUpload(
   }
 }
 
-async function storeContent(
+/** Null when the content was removed before the file could point at it. */
+async function storeAnew(
+  parts: FileManagerParts,
+  upload: Upload,
+  key: ContentKey,
+  undo: Undo,
+): Promise<StoredFile | null> {
+  const content = await sendContent(parts, upload, key, undo);
+  upload.signal.throwIfAborted();
+  const adding = addContent(parts, content, undo);
+  // Both rows are settled before anything is taken back.
+  const [added, early] = await Promise.allSettled([
+    adding,
+    upload.sender.concurrent ? addFileEarly(parts, upload, content, { undo, adding }) : null,
+  ]);
+  if (added.status === "rejected") throw added.reason;
+  if (early.status === "rejected") throw early.reason;
+  const winner = added.value;
+  if (early.value !== null) return early.value;
+  // Another process stored the same bytes first: our own object and provider file are not needed.
+  if (winner.id !== content.id) await undo.run();
+  return addFile(parts, upload, winner, undo);
+}
+
+/** Sends the bytes and says which row they are to have. */
+async function sendContent(
   parts: FileManagerParts,
   upload: Upload,
   key: ContentKey,
   undo: Undo,
 ): Promise<Content> {
-  const { catalog, clock } = parts;
+  const { clock } = parts;
   const { request, signal } = upload;
   const id = upload.contentId ?? randomUUID();
   const storageKey = objectKey(key, id);
   const providerFile = await upload.sender.admit(signal, () =>
     sendBytes(parts, upload, storageKey, undo),
   );
-  const content: Content = {
+  return {
     ...key,
     id,
     storageKey,
@@ -117,14 +150,43 @@ async function storeContent(
     sizeBytes: request.source.sizeBytes,
     createdAt: new Date(clock.now()).toISOString(),
   };
-  signal.throwIfAborted();
+}
+
+/** Answers the row that is there afterwards: ours, or that of whoever was first. */
+async function addContent(
+  { catalog, logger }: FileManagerParts,
+  content: Content,
+  undo: Undo,
+): Promise<Content> {
+  const { id } = content;
   const write = new RowWrite();
   undo.add(`content ${id}`, (each) => removeContentRow(catalog, id, write, each), true);
   const winner = await write.run((each) => catalog.addContent(content, each));
-  parts.logger.debug({ content: winner.id, isOurs: winner.id === id }, "The content has its row");
-  // Another process stored the same bytes first: our own object and provider file are not needed.
-  if (winner.id !== id) await undo.run();
+  logger.debug({ content: winner.id, isOurs: winner.id === id }, "The content has its row");
   return winner;
+}
+
+/**
+ * Adds the file while the answer about its content's row is on its way, which saves a round trip where
+ * there is latency. The foreign key keeps the order: a file that is there first is refused. Null: not
+ * added, because the answer was faster, or the content's row was not there (yet).
+ */
+async function addFileEarly(
+  parts: FileManagerParts,
+  upload: Upload,
+  content: Content,
+  { undo, adding }: { readonly undo: Undo; readonly adding: Promise<Content> },
+): Promise<StoredFile | null> {
+  let isAnswered = false;
+  const answered = adding.then(
+    () => undefined,
+    () => undefined,
+  );
+  const lead = new AbortController();
+  const ahead = sleep(parts.clock, HEAD_START_MS, lead.signal).catch(() => undefined);
+  await Promise.race([answered.then(() => (isAnswered = true)), ahead]);
+  lead.abort();
+  return isAnswered ? null : addFile(parts, upload, content, undo);
 }
 
 async function sendBytes(
@@ -212,11 +274,13 @@ async function addFile(
   signal.throwIfAborted();
   const write = new RowWrite();
   undo.add(`file ${id}`, async (each) => {
+    if (write.isAbsent) return undefined;
     const isRemoved = await catalog.removeFile({ owner, id }, each);
     if (!isRemoved) write.expectKnown();
     return undefined;
   });
   const isAdded = await write.run((each) => catalog.addFile(entry, each));
+  if (!isAdded) write.refused();
   return isAdded ? storedFile(entry, content) : null;
 }
 
@@ -238,6 +302,12 @@ async function removeContentRow(
  */
 class RowWrite {
   #isKnown = false;
+  #isAbsent = false;
+
+  /** Nothing was written, for certain. */
+  get isAbsent(): boolean {
+    return this.#isAbsent;
+  }
 
   async run<T>(write: (signal: AbortSignal) => Promise<T>): Promise<T> {
     try {
@@ -248,6 +318,11 @@ class RowWrite {
       this.#isKnown = ownEffectOf(error) === "absent";
       throw error;
     }
+  }
+
+  /** The answer was that the row cannot be written. */
+  refused(): void {
+    this.#isAbsent = true;
   }
 
   /** The row is not there; throws when it may yet come, because the answer to its writing was lost. */

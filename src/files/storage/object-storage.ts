@@ -34,6 +34,8 @@ export interface ObjectStorage {
   head(key: string, signal: AbortSignal): Promise<ObjectFacts | null>;
   /** Succeeds when the object is gone, also when it was not there. */
   remove(key: string, signal: AbortSignal): Promise<void>;
+  /** So many uploads are about to come: opens connections for them ahead, where it can. */
+  prepare?(count: number): void;
   close(): Promise<void>;
 }
 

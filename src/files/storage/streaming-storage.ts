@@ -17,6 +17,7 @@ import {
 } from "./object-storage.ts";
 import { type PutLimits, PutWatch } from "./put-watch.ts";
 import { sliceOf } from "./slice.ts";
+import { SpareSockets } from "./sockets/spare-sockets.ts";
 import type { SupabaseAccess } from "./supabase-connection.ts";
 import { withTimeLimit } from "./time-limit.ts";
 
@@ -65,6 +66,7 @@ const LIST_MAX_BYTES = 8 * 2 ** 20;
 export class StreamingStorage implements ObjectStorage, ObjectListing {
   readonly #clock: Clock;
   readonly #limits: Limits;
+  readonly #spares: SpareSockets;
   readonly #writes: Pool;
   readonly #reads: Pool;
   readonly #connections: { readonly writes: number; readonly reads: number };
@@ -75,9 +77,9 @@ export class StreamingStorage implements ObjectStorage, ObjectListing {
   constructor(access: SupabaseAccess, options: StreamingStorageOptions) {
     const base = new URL(access.url);
     this.#clock = options.clock;
-    const { answerMs = 120_000, idleMs = 30_000, settleMs = 10_000 } = options;
+    const { answerMs = 120_000, idleMs = 30_000, settleMs = 10_000, connectMs = 5000 } = options;
     this.#limits = { answerMs, idleMs, settleMs };
-    const pool = (connections: number): Pool =>
+    const pool = (connections: number, connect: NonNullable<Pool.Options["connect"]>): Pool =>
       new Pool(base.origin, {
         connections,
         pipelining: 1,
@@ -85,14 +87,20 @@ export class StreamingStorage implements ObjectStorage, ObjectListing {
         allowH2: false,
         // Shorter than what servers and proxies usually keep, so that a request seldom meets a closing one.
         keepAliveTimeout: 4000,
-        connect: { timeout: options.connectMs ?? 5000 },
+        connect,
         headersTimeout: answerMs,
         bodyTimeout: idleMs,
       });
     const { writeConnections: writes = 16, readConnections: reads = 64 } = options;
     this.#connections = { writes, reads };
-    this.#writes = pool(writes);
-    this.#reads = pool(reads);
+    this.#spares = new SpareSockets(base, {
+      clock: options.clock,
+      max: writes,
+      connectMs,
+      allowH2: false,
+    });
+    this.#writes = pool(writes, this.#spares.connector);
+    this.#reads = pool(reads, { timeout: connectMs });
     this.#objects = `${base.pathname.replace(/\/+$/, "")}/storage/v1/object`;
     this.#bucket = encodeURIComponent(access.bucket);
     this.#headers = { apikey: access.secretKey, authorization: `Bearer ${access.secretKey}` };
@@ -105,6 +113,10 @@ export class StreamingStorage implements ObjectStorage, ObjectListing {
       useOf("storage-writes", this.#writes, writes),
       useOf("storage-reads", this.#reads, reads),
     ];
+  }
+
+  prepare(count: number): void {
+    this.#spares.want(count);
   }
 
   async put(object: NewObject, signal: AbortSignal): Promise<void> {
@@ -207,6 +219,7 @@ export class StreamingStorage implements ObjectStorage, ObjectListing {
   }
 
   async close(): Promise<void> {
+    this.#spares.close();
     await Promise.all([this.#writes.destroy(), this.#reads.destroy()]);
   }
 

@@ -1,7 +1,6 @@
-import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { FileSource } from "../file-manager.ts";
-import { sourceChunks } from "../source.ts";
+import { type Hasher, hashHere } from "./hasher.ts";
 
 /** A source's SHA-256 and how well it is known. */
 export interface KnownHash {
@@ -26,11 +25,13 @@ export interface HashCounts {
  */
 export class SourceHashes {
   readonly #cache: LRUCache<string, string>;
+  readonly #hasher: Pick<Hasher, "hash">;
   #hits = 0;
   #misses = 0;
 
-  /** Remembers at most `max` hashes (default 1,000). */
-  constructor(max = 1000) {
+  /** Remembers at most `max` hashes (default 1,000), computed by `hasher` (default: by this thread). */
+  constructor(max = 1000, hasher: Pick<Hasher, "hash"> = { hash: hashHere }) {
+    this.#hasher = hasher;
     this.#cache = new LRUCache({ max });
   }
 
@@ -53,19 +54,10 @@ export class SourceHashes {
     }
     if (source.sha256 !== null) return { sha256: source.sha256, isTrusted: false };
     this.#misses += 1;
-    const sha256 = await hashOf(source, signal);
+    const sha256 = await this.#hasher.hash(source, signal);
     if (identity === null) return { sha256, isTrusted: false };
     await source.verifyUnchanged();
     this.#cache.set(identity, sha256);
     return { sha256, isTrusted: true };
   }
-}
-
-async function hashOf(source: FileSource, signal: AbortSignal): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of sourceChunks(source)) {
-    signal.throwIfAborted();
-    hash.update(chunk);
-  }
-  return hash.digest("hex");
 }

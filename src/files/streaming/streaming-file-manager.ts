@@ -37,6 +37,7 @@ import {
 import { type SupabaseAccess, SupabaseConnection } from "../storage/supabase-connection.ts";
 import { Admission, type AdmissionUse } from "./admission.ts";
 import { checkedBody } from "./checked-body.ts";
+import { Hasher, type HasherUse } from "./hasher.ts";
 import { OutgoingBytes } from "./outgoing-bytes.ts";
 import { type HashCounts, type KnownHash, SourceHashes } from "./source-hashes.ts";
 
@@ -48,6 +49,8 @@ export interface StreamingFileManagerOptions {
   readonly waitingUploadsMax?: number;
   /** SHA-256 hashes remembered by path, size, modification time and inode; default 1,000. */
   readonly hashesMax?: number;
+  /** Threads that hash local files beside this one; default all cores but two, at most 4. */
+  readonly hashWorkers?: number;
   /** Sends large files in parts that survive a lost connection; default null: all in one piece. */
   readonly resumable?: ResumableUploads | null;
   /** Tells how much of the connections is in use; default: nothing is known. */
@@ -62,9 +65,17 @@ export interface StreamingUse {
   readonly hashing: AdmissionUse;
   readonly sending: AdmissionUse;
   readonly hashes: HashCounts;
+  readonly hasher: HasherUse;
   readonly pools: readonly PoolUse[];
   readonly retriesMade: number;
 }
+
+/**
+ * Files whose hashing takes a noticeable part of a core, and not for long: a few at a time, so that the
+ * first ones are on their way while the others are hashed, instead of all being hashed to the end at the
+ * same moment. Smaller ones mostly wait for the disk, and nobody should wait behind larger ones.
+ */
+const HASHED_IN_TURN = { fromBytes: 2 ** 20, toBytes: 2 ** 24, running: 3 } as const;
 
 /**
  * The path people are moving to: bytes flow from disk to storage and provider in pieces of 256 KiB,
@@ -75,8 +86,11 @@ export class StreamingFileManager implements FileManager {
   readonly #stamps: AccessStamps;
   readonly #resumable: ResumableUploads | null;
   readonly #hashing: Admission;
+  readonly #hashingInTurn: Admission;
   readonly #sending: Admission;
+  readonly #hasher: Hasher;
   readonly #hashes: SourceHashes;
+  readonly #uploads: number;
   readonly #watched: Pick<StreamingFileManagerOptions, "pools" | "retriesMade">;
   /** From this size on the store's ETags are no MD5: computing one to compare would be wasted. */
   #noMd5FromBytes = Number.POSITIVE_INFINITY;
@@ -84,20 +98,26 @@ export class StreamingFileManager implements FileManager {
   constructor(parts: FileManagerParts, options: StreamingFileManagerOptions = {}) {
     const { uploads = 8, waitingUploadsMax = 1000, hashesMax = 1000, resumable = null } = options;
     this.#parts = parts;
+    this.#uploads = uploads;
     this.#watched = options;
     this.#resumable = resumable;
     this.#stamps = new AccessStamps(parts);
     this.#hashing = new Admission({ running: uploads, waitingMax: waitingUploadsMax });
+    const inTurn = Math.min(uploads, HASHED_IN_TURN.running);
+    this.#hashingInTurn = new Admission({ running: inTurn, waitingMax: waitingUploadsMax });
     this.#sending = new Admission({ running: uploads, waitingMax: waitingUploadsMax });
-    this.#hashes = new SourceHashes(hashesMax);
+    const { clock, logger } = parts;
+    this.#hasher = new Hasher({ clock, logger, workers: options.hashWorkers });
+    this.#hashes = new SourceHashes(hashesMax, this.#hasher);
   }
 
   /** What goes on right now, and what was counted since the start. */
   get use(): StreamingUse {
     return {
-      hashing: this.#hashing.use,
+      hashing: sumOf(this.#hashing.use, this.#hashingInTurn.use),
       sending: this.#sending.use,
       hashes: this.#hashes.counts,
+      hasher: this.#hasher.use,
       pools: this.#watched.pools?.() ?? [],
       retriesMade: this.#watched.retriesMade?.() ?? 0,
     };
@@ -107,8 +127,11 @@ export class StreamingFileManager implements FileManager {
     const { signal } = call;
     const parts = partsOf(this.#parts, call);
     return withEffect(async () => {
+      this.#connectAhead();
       // Hashing first costs one more read, and saves the whole transfer of what is stored already.
-      const known = await this.#hashing.run(signal, () => this.#hashes.of(request.source, signal));
+      const known = await this.#hashingOf(request.source.sizeBytes).run(signal, () =>
+        this.#hashes.of(request.source, signal),
+      );
       return this.#store(parts, request, known, signal);
     });
   }
@@ -147,7 +170,24 @@ export class StreamingFileManager implements FileManager {
   async close(): Promise<void> {
     await this.#stamps.settled();
     await this.#resumable?.close();
+    await this.#hasher.close();
     await closeParts(this.#parts);
+  }
+
+  #hashingOf(sizeBytes: number): Admission {
+    const { fromBytes, toBytes } = HASHED_IN_TURN;
+    return sizeBytes >= fromBytes && sizeBytes <= toBytes ? this.#hashingInTurn : this.#hashing;
+  }
+
+  /** Setting up a connection takes the time of two answers, in which a file can be hashed. */
+  #connectAhead(): void {
+    const { catalog, storage } = this.#parts;
+    const { hashing, sending } = this.use;
+    const begun = hashing.running + hashing.waiting + sending.running + 1;
+    const count = Math.min(begun, this.#uploads);
+    storage.prepare?.(count);
+    // An upload writes both of its rows at once.
+    catalog.prepare?.(2 * count);
   }
 
   async #store(
@@ -223,6 +263,10 @@ export class StreamingFileManager implements FileManager {
   }
 }
 
+function sumOf(a: AdmissionUse, b: AdmissionUse): AdmissionUse {
+  return { running: a.running + b.running, waiting: a.waiting + b.waiting };
+}
+
 /** One upload on its way to storage. */
 interface OutgoingUpload {
   readonly parts: FileManagerParts;
@@ -267,8 +311,11 @@ export function openCatalog(
 export function openStreamingFileManager(options: StreamingConnectOptions): StreamingFileManager {
   const { supabase, clock, logger, lock, providers } = options;
   const retries = new BackendRetries({ ...options.retry, clock, logger });
-  const catalog = options.catalog ?? openCatalog(supabase, { clock });
-  const storage = new StreamingStorage(supabase, { ...options.storage, clock });
+  const { uploads = 8 } = options;
+  // Both rows of an upload are written at once.
+  const catalog = options.catalog ?? openCatalog(supabase, { clock, connections: 2 * uploads });
+  const writeConnections = Math.max(16, uploads);
+  const storage = new StreamingStorage(supabase, { writeConnections, ...options.storage, clock });
   const parts: FileManagerParts = {
     clock,
     logger,
