@@ -1,18 +1,18 @@
 import { createHash, randomBytes } from "node:crypto";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { systemClock } from "../../src/base/clock.ts";
-import type { LogFields } from "../../src/base/logger.ts";
-import { noThroughput } from "../../src/files/providers/health/throughput.ts";
+import { systemClock } from "../../../src/base/clock.ts";
+import type { LogFields } from "../../../src/base/logger.ts";
+import { noThroughput } from "../../../src/files/providers/health/throughput.ts";
 import {
   glmBigmodelProfile,
   glmZaiProfile,
   kimiProfile,
-} from "../../src/files/providers/profiles.ts";
-import type { ProviderUpload } from "../../src/files/providers/provider.ts";
-import { checkUpload } from "../../src/files/providers/upload-check.ts";
-import { ProviderSelector } from "../../src/files/selection/provider-selector.ts";
-import { selectProvider } from "../../src/files/selection/selection.ts";
-import { bytesSource } from "../../src/files/source.ts";
+} from "../../../src/files/providers/profiles.ts";
+import type { ProviderUpload } from "../../../src/files/providers/provider.ts";
+import { checkUpload } from "../../../src/files/providers/upload-check.ts";
+import { ProviderSelector } from "../../../src/files/selection/provider-selector.ts";
+import { selectProvider } from "../../../src/files/selection/selection.ts";
+import { bytesSource } from "../../../src/files/source.ts";
 import {
   closeAll,
   failureOf,
@@ -22,8 +22,9 @@ import {
   signal,
   transports,
   uploadOf,
-} from "./fixtures/provider-server.ts";
-import { SteadyWorld } from "./fixtures/steady-world.ts";
+} from "../fixtures/provider-server.ts";
+import { SteadyWorld } from "../fixtures/steady-world.ts";
+import { seen } from "./defects.ts";
 
 let world: SteadyWorld;
 beforeAll(async () => {
@@ -38,40 +39,34 @@ afterAll(() => world?.close());
 const hashOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 describe("what users of the predecessor saw, and nobody sees any more", () => {
-  it("one upload left two files at the provider (defect 1)", async () => {
+  it(seen(1), async () => {
     const bytes = randomBytes(100_000);
     await world.faults({ loseReply: 1, count: 1, operations: ["upload"] });
     await world.provider().upload(await world.upload(bytes), signal);
     expect((await world.report()).files).toMatchObject([{ sha256: hashOf(bytes) }]);
   });
 
-  it.each([kimiProfile, glmZaiProfile, glmBigmodelProfile])(
-    "an upload that named no purpose was always refused (defect 2): $id",
-    async (profile) => {
-      const name = profile.provider as "kimi" | "glm";
-      const purpose = profile.defaultPurpose;
-      const upload: ProviderUpload = { ...(await world.upload(randomBytes(100))), purpose };
-      checkUpload(profile, { provider: name, sizeBytes: 100, ...upload });
-      expect(await world.provider(name).upload(upload, signal)).toMatchObject({ sizeBytes: 100 });
-    },
-  );
+  it.each([kimiProfile, glmZaiProfile, glmBigmodelProfile])(`${seen(2)}: $id`, async (profile) => {
+    const name = profile.provider as "kimi" | "glm";
+    const purpose = profile.defaultPurpose;
+    const upload: ProviderUpload = { ...(await world.upload(randomBytes(100))), purpose };
+    checkUpload(profile, { provider: name, sizeBytes: 100, ...upload });
+    expect(await world.provider(name).upload(upload, signal)).toMatchObject({ sizeBytes: 100 });
+  });
 
-  it.each(transports)(
-    "a field that was missing crashed the upload after the provider had the file (defect 3): %s",
-    async (transport) => {
-      const { baseUrl } = await serve((request, response) => {
-        request.resume();
-        request.on("end", () => json(response, 200, { id: "file-1", bytes: 1, more: { a: [1] } }));
-      });
-      const upload = uploadOf(bytesSource(Buffer.from("x")));
-      expect(await providerAt(baseUrl, { transport }).upload(upload, signal)).toMatchObject({
-        id: "file-1",
-        purpose: "file-extract",
-      });
-    },
-  );
+  it.each(transports)(`${seen(3)}: %s`, async (transport) => {
+    const { baseUrl } = await serve((request, response) => {
+      request.resume();
+      request.on("end", () => json(response, 200, { id: "file-1", bytes: 1, more: { a: [1] } }));
+    });
+    const upload = uploadOf(bytesSource(Buffer.from("x")));
+    expect(await providerAt(baseUrl, { transport }).upload(upload, signal)).toMatchObject({
+      id: "file-1",
+      purpose: "file-extract",
+    });
+  });
 
-  it("a second file of the same name got the id of the first (defect 7)", async () => {
+  it(seen(7), async () => {
     const provider = world.provider();
     const contents = [randomBytes(1000), randomBytes(1000)];
     const uploads = await Promise.all(contents.map((bytes) => world.upload(bytes, "report.pdf")));
@@ -80,18 +75,15 @@ describe("what users of the predecessor saw, and nobody sees any more", () => {
     expect(files.map(({ id }) => arrived.get(id))).toEqual(contents.map(hashOf));
   });
 
-  it.each([400, 401, 404, 413, 429, 500, 503])(
-    "an upload that was answered with %i was reported as a success (defect 8)",
-    async (errorStatus) => {
-      await world.faults({ errorStatus, operations: ["upload"] });
-      const provider = world.provider("kimi", { retry: { attempts: 1 } });
-      const error = await failureOf(provider.upload(await world.upload(randomBytes(9)), signal));
-      expect(error["code"]).toMatch(/^FILES_PROVIDER_/);
-      expect((await world.report()).files).toEqual([]);
-    },
-  );
+  it.each([400, 401, 404, 413, 429, 500, 503])(`${seen(8)}: %i`, async (errorStatus) => {
+    await world.faults({ errorStatus, operations: ["upload"] });
+    const provider = world.provider("kimi", { retry: { attempts: 1 } });
+    const error = await failureOf(provider.upload(await world.upload(randomBytes(9)), signal));
+    expect(error["code"]).toMatch(/^FILES_PROVIDER_/);
+    expect((await world.report()).files).toEqual([]);
+  });
 
-  it("a file was reported as deleted and was still there (defect 10)", async () => {
+  it(seen(10), async () => {
     const provider = world.provider();
     const file = await provider.upload(await world.upload(randomBytes(100)), signal);
     await world.faults({ errorStatus: 500, operations: ["delete"] });
@@ -104,7 +96,7 @@ describe("what users of the predecessor saw, and nobody sees any more", () => {
     expect((await world.report()).files).toEqual([]);
   });
 
-  it("a file was sent to a provider that could not take it, and nobody was told (defect 11)", async () => {
+  it(seen(11), async () => {
     await world.faults({ errorStatus: 503 });
     const kimi = world.provider("kimi", { profile: kimiProfile });
     const selector = new ProviderSelector({
@@ -124,7 +116,7 @@ describe("what users of the predecessor saw, and nobody sees any more", () => {
     expect(selectProvider(asked, both).choice).toBe("glm");
   });
 
-  it("a download was checked against the text that Kimi had made of it (defect 12)", async () => {
+  it(seen(12), async () => {
     const provider = world.provider();
     const file = await provider.upload(await world.upload(Buffer.from("%PDF-1.7 text")), signal);
     const { kind, body } = await provider.content(file.id, signal);
@@ -132,7 +124,7 @@ describe("what users of the predecessor saw, and nobody sees any more", () => {
     expect(kind).toBe("extracted-text");
   });
 
-  it("a quota that could not be checked counted as free, and nobody knew (defect 15)", async () => {
+  it(`${seen(15)}: a quota`, async () => {
     const warned: LogFields[] = [];
     const ignore = (): void => undefined;
     const warn = (fields: LogFields): void => void warned.push(fields);
@@ -147,7 +139,7 @@ describe("what users of the predecessor saw, and nobody sees any more", () => {
     expect(provider.quota("file-extract")).toBeNull();
   });
 
-  it("a limit of requests that failed let everything through (defect 15)", async () => {
+  it(`${seen(15)}: a limit of requests`, async () => {
     const provider = world.provider("kimi", {
       limits: { requestsPerSecond: 1, requests: 1, waitingMax: 1, waitMs: 100 },
     });
