@@ -16,6 +16,8 @@ export interface SnapshotVerdict {
   readonly observed: number | null;
   readonly limit: number | null;
   readonly samples: number;
+  /** See `Verdict`: of rules that compare rates. */
+  readonly legacyKnown?: boolean;
   /** One sentence. */
   readonly sentence: string;
 }

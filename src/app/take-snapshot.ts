@@ -96,8 +96,10 @@ function countsOf({ metrics }: Changeover, name: string): SnapshotCounts | null 
   return { candidateCalls: candidate.runs, legacyCalls: legacy.runs, ...evidence };
 }
 
-function verdictOf({ rule, kind, observed, limit, samples, sentence }: Verdict): SnapshotVerdict {
-  return { rule, verdict: kind, observed, limit, samples, sentence };
+function verdictOf({ kind, legacyKnown, ...verdict }: Verdict): SnapshotVerdict {
+  const { rule, observed, limit, samples, sentence } = verdict;
+  const known = legacyKnown === undefined ? {} : { legacyKnown };
+  return { rule, verdict: kind, observed, limit, samples, ...known, sentence };
 }
 
 /** What callers saw in the last minute; a fallback is a call that legacy answered. */

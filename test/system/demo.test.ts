@@ -1,7 +1,9 @@
 import { readdir, readFile } from "node:fs/promises";
 import { afterAll, describe, expect, it } from "vitest";
 import type { DemoStory } from "../../src/cli/commands/demo/story.ts";
-import { changeover, isAlive, spawnChangeover, TestFolder, until } from "../cli/command-line.ts";
+import { changeover, spawnChangeover, until } from "../cli/command-line.ts";
+import { isAlive } from "../support/processes.ts";
+import { TestFolder } from "../support/test-folder.ts";
 
 // What `npm test` leaves out, since it takes minutes; `.ci/run` sets the variable.
 const here = process.env["CHANGEOVER_SYSTEM"] === "1";

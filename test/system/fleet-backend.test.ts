@@ -7,21 +7,13 @@ import { type FleetBackend, startFleetBackend } from "../../src/sandbox/fleet-ba
 import { FLEET_PACKAGES, missingPackages } from "../../src/sandbox/required-packages.ts";
 import type { UnleashAccess } from "../../src/sandbox/unleash/unleash.ts";
 import { spawnChangeover } from "../cli/command-line.ts";
-import { type TemporaryFolder, temporaryFolder } from "../sandbox/temporary-folder.ts";
+import { isAlive } from "../support/processes.ts";
+import { TestFolder } from "../support/test-folder.ts";
 
 // Slow: a boot of Unleash takes 10 to 15 s of processor time.
 const missing = missingPackages(import.meta.url, FLEET_PACKAGES);
 const asked = process.env["CHANGEOVER_SYSTEM"] === "1";
 const why = missing.length > 0 ? `${missing.join(", ")} missing` : "needs CHANGEOVER_SYSTEM=1";
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 async function until(done: () => Promise<boolean>): Promise<void> {
   while (!(await done().catch(() => false))) {
@@ -39,7 +31,7 @@ async function announcedBy({ stdout }: ChildProcess): Promise<{ gateway: string 
 }
 
 describe.skipIf(!asked || missing.length > 0)(`the embedded Unleash (${why})`, () => {
-  let folder: TemporaryFolder;
+  let folder: TestFolder;
   let fleet: FleetBackend;
   let unleash: UnleashAccess;
   /** What was answered to a client before Unleash was up. */
@@ -65,7 +57,7 @@ describe.skipIf(!asked || missing.length > 0)(`the embedded Unleash (${why})`, (
   const features = "/projects/default/features";
 
   beforeAll(async () => {
-    folder = await temporaryFolder();
+    folder = new TestFolder();
     await start();
     const { url } = fleet.addresses.unleash;
     const [reply, page] = await Promise.all([
@@ -77,7 +69,7 @@ describe.skipIf(!asked || missing.length > 0)(`the embedded Unleash (${why})`, (
   }, 150_000);
   afterAll(async () => {
     await fleet?.close();
-    await folder[Symbol.asyncDispose]();
+    await folder.remove();
   });
 
   it("has its address before it is up, and says meanwhile that it is starting", () => {
@@ -141,7 +133,7 @@ describe.skipIf(!asked || missing.length > 0)(`the embedded Unleash (${why})`, (
     const before = unleash;
     await admin(`${features}/bare/environments/development/off`, "POST");
     await fleet.close();
-    expect(fleet.pids.some(isRunning)).toBe(false);
+    expect(fleet.pids.some(isAlive)).toBe(false);
     // Unleash goes before its database: nothing was cut off.
     expect(await readFile(join(folder.path, "logs/postgres.log"), "utf8")).not.toMatch(
       /terminating connection|immediate shutdown/,
@@ -170,7 +162,7 @@ describe.skipIf(!asked || missing.length > 0)(`the embedded Unleash (${why})`, (
       strategies: [{ parameters: { rollout: "0" } }],
     });
     parent.kill("SIGKILL");
-    await until(() => Promise.resolve(!pids.some(isRunning)));
+    await until(() => Promise.resolve(!pids.some(isAlive)));
 
     await start();
     expect(fleet.addresses.unleash).toEqual({

@@ -94,7 +94,11 @@ describe.skipIf(!here)("the packed tarball (needs the package registry: run by .
     await writeFile(
       join(folder, "use.ts"),
       `import { createChangeover, staticFlags } from "changeover";
+       import type { BenchOperation } from "changeover/bench";
        import { ManualClock } from "changeover/testing";
+       export const operation: BenchOperation<number, number> = {
+         name: "number.double", legacy: (n) => n * 2, candidate: async (n) => n + n, inputs: [1],
+       };
        const changeover = await createChangeover({ flags: staticFlags({}), clock: new ManualClock() });
        const double = changeover.migrate({
          name: "number.double", kind: "read",
@@ -116,6 +120,16 @@ describe.skipIf(!here)("the packed tarball (needs the package registry: run by .
     const start = await run(bin, ["start"], { cwd: folder }).catch((error: unknown) => error);
     expect((start as { stderr: string }).stderr).toMatch(/npm install/);
     expect((start as { stderr: string }).stderr.trim().split("\n")).toHaveLength(1);
+  });
+
+  it("names the package that scripts without await lack", async () => {
+    await writeFile(
+      join(folder, "script.js"),
+      `import { deleteSync } from "changeover/sync";
+       try { deleteSync("x"); } catch ({ code, details }) { console.log(code, details.package); }`,
+    );
+    const { stdout } = await run(process.execPath, ["script.js"], { cwd: folder });
+    expect(stdout.trim()).toBe("FILES_SYNC_PACKAGE_MISSING synckit");
   });
 
   it("passes publint and attw", async () => {

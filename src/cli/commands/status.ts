@@ -42,8 +42,11 @@ function linesOf(snapshot: Snapshot, { live, way }: OperatorDoor): Line[] {
     [styled("strong", running), styled("faint", `  (${way})`)],
     "",
     ...table([heads, ...snapshot.operations.map(rowOf)]),
+    styled("faint", legend),
     "",
     ...snapshot.operations.flatMap(noteworthy),
+    ...snapshot.operations.flatMap(aboutRollout),
+    ...aboutInstances(snapshot),
     ...aboutFlags(snapshot),
     ...aboutFaults(snapshot),
     ...aboutProviders(snapshot),
@@ -51,28 +54,39 @@ function linesOf(snapshot: Snapshot, { live, way }: OperatorDoor): Line[] {
   ];
 }
 
+/** What matters most comes first: a narrow terminal shows the beginning of a line. */
 const heads: readonly Span[] = [
   "OPERATION",
-  "CANDIDATE",
-  "SHADOW",
+  "SHARE",
   "LATCH",
-  "LEGACY: CALLS/FAILED",
-  "CANDIDATE: CALLS/FAILED",
   "VERDICT",
+  "LEGACY",
+  "P95",
+  "CANDIDATE",
+  "P95",
+  "SHADOW",
 ].map((title) => styled("strong", title));
 
+const legend =
+  "Share of the candidate; of the last minute failed calls of all, and p95 of both paths.";
+
 function rowOf(operation: SnapshotOperation): readonly Span[] {
-  const { name, flag, latch, windows, verdict } = operation;
-  const calls = (path: "legacy" | "candidate"): string =>
-    `${windows[path].calls}/${windows[path].failed + windows[path].timedOut}`;
+  const { name, flag, latch, windows, traffic, verdict } = operation;
+  const calls = (path: "legacy" | "candidate"): readonly Span[] => {
+    const { calls: all, failed, timedOut } = windows[path];
+    const bad = failed + timedOut;
+    const p95 = traffic[path].p95Ms;
+    const text = `${bad} of ${all}`;
+    return [bad > 0 ? styled("warn", text) : text, p95 === null ? "–" : `${Math.round(p95)} ms`];
+  };
   return [
     name,
     flag === null ? "no flag" : `${flag.percentage} %${flag.enabled ? "" : " (off)"}`,
-    flag === null ? "" : `${flag.shadowPercentage} %`,
     latch?.tripped === true ? styled("bad", "TRIPPED") : "armed",
-    calls("legacy"),
-    calls("candidate"),
     styled(verdictStyles[verdict.verdict], verdict.verdict),
+    ...calls("legacy"),
+    ...calls("candidate"),
+    flag === null ? "" : `${flag.shadowPercentage} %`,
   ];
 }
 
@@ -99,6 +113,38 @@ function noteworthy({ name, latch, verdict }: SnapshotOperation): Line[] {
     lines.push([styled(verdictStyles[verdict.verdict], `${name}: `), verdict.sentence]);
   }
   return lines;
+}
+
+/** Where a rollout stands, and why it stands there. */
+function aboutRollout({ name, rollout, latch }: SnapshotOperation): Line[] {
+  if (rollout === null || rollout.stage === null || rollout.state === "idle") return [];
+  const { state, stage, stages, expectedPercentage, why } = rollout;
+  const moves = state === "running" || state === "complete";
+  const words = state.replaceAll("-", " ");
+  const line: Line = [
+    `Rollout of ${name}: `,
+    styled(moves ? "good" : "warn", words),
+    ` at ${expectedPercentage ?? 0} %, stage ${stage + 1} of ${stages.length}`,
+  ];
+  // The latch's own line says it already.
+  if (latch?.tripped === true && state === "rolled-back") return [line];
+  return [[...line, `: ${why}`]];
+}
+
+function aboutInstances({ instances }: Snapshot): Line[] {
+  if (instances.length === 0) return [];
+  const live = instances.filter((each) => each.live);
+  const revisions = new Set(live.map(({ flags }) => flags.revision)).size;
+  const apart = styled("warn", `, and they do not agree: ${revisions} flag revisions`);
+  const gone = instances.length - live.length;
+  return [
+    [
+      `${counted(live.length, "live instance")}`,
+      revisions > 1 ? apart : ", on one flag revision",
+      gone === 0 ? "" : `; ${gone} gone in the last hour`,
+      styled("faint", "  (changeover fleet ls)"),
+    ],
+  ];
 }
 
 function aboutFlags({ flags }: Snapshot): Line[] {

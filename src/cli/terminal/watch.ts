@@ -35,16 +35,21 @@ export async function watch(options: WatchOptions): Promise<void> {
   const leave = (): void => {
     terminal?.write(leaveScreen);
   };
+  let shown: readonly Line[] = [];
+  const redraw = (): void => {
+    if (terminal !== null) draw(output, terminal, shown);
+  };
   if (terminal !== null) {
     terminal.write(enterScreen);
     // Also where a second Ctrl-C ends the process at once.
     process.once("exit", leave);
+    terminal.on("resize", redraw);
   }
   try {
     let problem: Line | null = null;
     while (!signal.aborted) {
-      const shown = problem === null ? answer.lines : [problem, "", ...answer.lines];
-      if (terminal !== null) draw(output, terminal, shown);
+      shown = problem === null ? answer.lines : [problem, "", ...answer.lines];
+      if (terminal !== null) redraw();
       else if (output.json) await output.jsonLine(answer.value);
       else await output.say(...shown, "");
       problem = null;
@@ -61,6 +66,7 @@ export async function watch(options: WatchOptions): Promise<void> {
   } finally {
     if (terminal !== null) {
       process.off("exit", leave);
+      terminal.off("resize", redraw);
       leave();
     }
   }

@@ -6,7 +6,10 @@ import type { Path } from "../../migration/call.ts";
 import type { JournalEntry } from "../../migration/journal.ts";
 
 /** A journal entry without its evidence, which may be long. */
-export type JournalLine = Omit<JournalEntry, "evidence">;
+export interface JournalLine extends Omit<JournalEntry, "evidence"> {
+  /** Entries that say the same of the same moment, as every instance of a fleet writes one. */
+  readonly times: number;
+}
 
 /** The parts of the state, each sent again only when it has changed. */
 export interface FeedSections {
@@ -66,12 +69,23 @@ export function sectionsOf(app: App, journal: readonly JournalEntry[]): FeedSect
   return {
     process,
     operations,
-    journal: journal
-      .slice(-journalMax)
-      .reverse()
-      .map(({ evidence: _evidence, ...line }) => ({ ...line, why: short(line.why) })),
+    journal: journalLines(journal.slice(-journalMax)),
     mismatches: app.control.mismatches().slice(0, mismatchesMax).map(mismatchOf),
   };
+}
+
+/**
+ * The newest moment first. A journal is in the order in which entries arrived, and those of a fleet arrive
+ * late and from several instances; of one moment, what arrived last comes first.
+ */
+function journalLines(entries: readonly JournalEntry[]): readonly JournalLine[] {
+  const lines = new Map<string, JournalLine>();
+  for (const { evidence: _evidence, ...entry } of entries.toReversed()) {
+    const line = { ...entry, why: short(entry.why) };
+    const key = JSON.stringify(line);
+    lines.set(key, { ...line, times: (lines.get(key)?.times ?? 0) + 1 });
+  }
+  return [...lines.values()].sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
 }
 
 /** How many entries of the journal the sections have. */

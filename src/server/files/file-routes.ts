@@ -49,7 +49,7 @@ export function addFileRoutes(
     const caller = callerOf(request);
     const wanted = { owner: caller.owner, id: request.params.id };
     const { value } = await files.delete(wanted, request.exchange.callOptions(caller));
-    return { id: value.id, object: "file", deleted: value.deleted };
+    return { object: "file", ...value };
   });
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type DemoStory, problemsOf } from "../../../src/cli/commands/demo/story.ts";
+import { trafficTexts } from "../../../src/cli/commands/demo/telling.ts";
 import {
   quantileOf,
   ratesBetween,
@@ -24,6 +25,8 @@ const traffic = {
   calls,
   infoPerSecondAimed: 240,
   infoPerSecond: 150,
+  infoPerSecondMin: 200,
+  machine: { load: 12.1, cores: 2 },
   notMade: 4000,
   fileBytes: 1,
   fellBack: 12,
@@ -74,6 +77,13 @@ describe("the story of a demo", () => {
 });
 
 describe("what the demo's callers saw", () => {
+  it("says how many look-ups were reached, and why, where they are fewer than they should be", () => {
+    expect(trafficTexts(traffic)[0]).toContain(
+      "150 look-ups/s reached of 240 aimed at (100 list, 100 download, 50 upload, 40 delete). That is below the 200/s that this demo is meant for: the machine's load was 12.1 on 2 cores.",
+    );
+    expect(trafficTexts({ ...traffic, infoPerSecond: 201 })[0]).not.toContain("below");
+  });
+
   const from: TrafficCounts = {
     atMs: 1000,
     calls,

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -9,6 +10,7 @@ import { type ShortenedPlan, shortenPlan } from "../../../app/rollout/shortened-
 import { Resources } from "../../../base/resources.ts";
 import { type Command, type CommandContext, usage } from "../../context.ts";
 import type { FlagsFrom } from "../../process/fleet.ts";
+import { refuseExisting } from "../../process/new-file.ts";
 import { styled } from "../../terminal/text.ts";
 import { Pictures } from "./pictures.ts";
 import { type DemoSettings, play } from "./play.ts";
@@ -30,8 +32,10 @@ const operation = "files.info";
 /** A hash spreads few keys unevenly: of these names 5 are in the first per cent, 24 in the first ten. */
 const tenantsCount = 200;
 /** Calls of each kind in a second that are aimed at. */
-const perSecond = { info: 240, list: 6, download: 6, upload: 3, delete: 3 };
-const concurrencyMax = 12;
+const perSecond = { info: 240, list: 4, download: 4, upload: 2, delete: 2 };
+/** Fewer look-ups in a second than this are told of: the machine has other things to do. */
+const infoPerSecondMin = 200;
+const concurrencyMax = 16;
 /** Seconds of calm that the guard asks for, in place of its policy's minute. */
 const calmSeconds = 5;
 /** Seconds from the start at which the walk must be over, so that the whole demo ends within four minutes. */
@@ -51,6 +55,8 @@ export const demo: Command<DemoOptions> = async (context, { options }) => {
     throw usage("--pause waits for Enter, and needs a terminal for that, without --json.");
   }
   const startedMs = clock.monotonicMs();
+  // Now, and not after four minutes.
+  if (options.output !== undefined) refuseExisting(resolve(options.output));
   context.allowToStop(stopMs);
   const opened = new Resources(clock);
   try {
@@ -101,6 +107,8 @@ async function open(
   const environment = {
     CHANGEOVER_PORT: "0",
     CHANGEOVER_ENVIRONMENT: "sandbox",
+    // A line for each of these calls would cost what could serve some more of them.
+    CHANGEOVER_LOG_LEVEL: "warn",
     CHANGEOVER_FLAGS_DIR: config.flagsDir,
     CHANGEOVER_ROLLOUT_PLAN: await file("plan.json", short.plan),
     CHANGEOVER_GUARD_POLICY: await file("policy.json", short.policy),
@@ -123,6 +131,7 @@ async function open(
   return {
     ...{ operation, breakAt, short, product, traffic },
     infoPerSecond: perSecond.info,
+    infoPerSecondMin,
     tenants: tenantsCount,
     pictures: browser,
     walkUntilMs: startedMs + walkSeconds * 1000,
@@ -160,10 +169,14 @@ function reportFile({ output }: DemoOptions, nowMs: number): string {
   return resolve(output ?? join(tmpdir(), `changeover-demo-report-${moment}.html`));
 }
 
+/** Waits for Enter. The terminal stays as it is, so that Ctrl-C is still what it always is. */
 async function enter({ signal }: CommandContext, what: string): Promise<void> {
-  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  const { stdin, stderr } = process;
+  if (stdin.readableEnded) return;
+  const lines = createInterface({ input: stdin, output: stderr, terminal: false });
   try {
-    await lines.question(`  Press Enter: ${what} `, { signal });
+    const closed = once(lines, "close", { signal });
+    await Promise.race([lines.question(`  Press Enter: ${what} `, { signal }), closed]);
   } finally {
     lines.close();
   }

@@ -1,3 +1,4 @@
+import { availableParallelism, loadavg } from "node:os";
 import { reportHtml } from "../../../app/report/html.ts";
 import { makeReport, type ToldStep } from "../../../app/report/report.ts";
 import type { TrafficSample } from "../../../app/report/traffic-chart.ts";
@@ -9,7 +10,7 @@ import { type Span, styled, textOf } from "../../terminal/text.ts";
 import type { Pictures } from "./pictures.ts";
 import type { DemoProduct } from "./product.ts";
 import type { DemoStory, RollbackTale, TrafficTale } from "./story.ts";
-import { ratesText, rollbackTexts, stageText, waitText } from "./telling.ts";
+import { ratesText, rollbackTexts, stageText, trafficTexts, waitText } from "./telling.ts";
 import { ratesBetween, sum, type TrafficCounts } from "./traffic/counts.ts";
 import type { Traffic } from "./traffic/traffic.ts";
 import { DemoWalk } from "./walk.ts";
@@ -22,8 +23,9 @@ export interface DemoSettings {
   readonly product: DemoProduct;
   readonly traffic: Traffic;
   readonly tenants: number;
-  /** Look-ups in a second that are aimed at. */
+  /** Look-ups in a second that are aimed at, and how many there should be at least. */
   readonly infoPerSecond: number;
+  readonly infoPerSecondMin: number;
   /** When the walk must be over, by the monotonic clock. */
   readonly walkUntilMs: number;
   /** Null: none are taken. */
@@ -80,16 +82,16 @@ class Stage {
     await this.#unlessStopped(traffic.seeded());
     await this.#begin();
     const walk = this.#walk();
-    await this.#settings.pause?.("the rollout begins");
+    const waitedMs = await this.#pause("the rollout begins");
     await walk.start();
     const shares = short.stages.map(({ percentage }) => percentage).join(" › ");
     await this.#tell(`The rollout of ${operation} begins: ${shares} %, by the plan's own gates.`);
-    const { stuck, early } = await walk.untilBreak(walkUntilMs);
+    const { stuck, early } = await walk.untilBreak(walkUntilMs + waitedMs);
     await this.#picture;
     let rollback: RollbackTale | null = null;
     if (stuck === null) {
       await this.#shoot("healthy");
-      await this.#settings.pause?.("the candidate breaks");
+      await this.#pause("the candidate breaks");
       const share = walk.stages.at(-1)?.percentage ?? breakAt;
       if (early !== null) await this.#tell(`${early} So it breaks here, not at ${breakAt} %.`);
       await this.#tell(`At ${share} % the candidate breaks: 30 % of its calls fail from now on.`);
@@ -106,11 +108,21 @@ class Stage {
       flagsFrom: (await product.operator.snapshot()).flags.kind,
       traffic: this.#trafficOf(last),
     };
+    // The terminal says it at the end; the report has to have it, too.
+    for (const text of story.traffic === null ? [] : trafficTexts(story.traffic)) this.#note(text);
     return { story, writeReport: (file) => this.#write(file) };
   }
 
   close(): void {
     this.#timer?.cancel();
+  }
+
+  /** Milliseconds that a person was waited for: they are not the demo's. */
+  async #pause(what: string): Promise<number> {
+    const { clock } = this.#context;
+    const beganMs = clock.monotonicMs();
+    await this.#settings.pause?.(what);
+    return clock.monotonicMs() - beganMs;
   }
 
   async #begin(): Promise<void> {
@@ -203,7 +215,11 @@ class Stage {
     const seconds = Math.round((clock.monotonicMs() - this.#startedMs) / 1000);
     const span: Span = style === undefined ? text : styled(style, text);
     await output.say([styled("faint", `[${String(seconds).padStart(3)} s] `), span]);
-    this.#told.push({ at: new Date(clock.now()).toISOString(), text: textOf(span) });
+    this.#note(textOf(span));
+  }
+
+  #note(text: string): void {
+    this.#told.push({ at: new Date(this.#context.clock.now()).toISOString(), text });
   }
 
   #trafficOf(last: TrafficCounts | null): TrafficTale | null {
@@ -216,6 +232,8 @@ class Stage {
       seconds: Math.round((last.atMs - first.atMs) / 100) / 10,
       infoPerSecondAimed: this.#settings.infoPerSecond,
       infoPerSecond: Math.round(rates.info * 10) / 10,
+      infoPerSecondMin: this.#settings.infoPerSecondMin,
+      machine: { load: loadavg()[0] ?? 0, cores: availableParallelism() },
       ...{ calls, notMade, fileBytes, fellBack, harmed, examples },
     };
   }

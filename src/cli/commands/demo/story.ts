@@ -44,6 +44,10 @@ export interface TrafficTale {
   /** Look-ups in a second: what was aimed at, and what was reached. */
   readonly infoPerSecondAimed: number;
   readonly infoPerSecond: number;
+  /** Fewer than so many in a second are told of as too few. */
+  readonly infoPerSecondMin: number;
+  /** The machine's load of the last minute at the end, as the operating system counts it, and its cores. */
+  readonly machine: { readonly load: number; readonly cores: number };
   /** Calls that were due and not made, because as many as allowed were under way. */
   readonly notMade: number;
   readonly fileBytes: number;

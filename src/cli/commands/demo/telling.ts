@@ -63,14 +63,20 @@ export function rollbackTexts(tale: RollbackTale): string[] {
 /** What callers saw in all. */
 export function trafficTexts(tale: TrafficTale): string[] {
   const { seconds, calls, infoPerSecond, infoPerSecondAimed, notMade, fellBack, harmed } = tale;
+  const { infoPerSecondMin, machine } = tale;
   const others = (Object.keys(calls) as CallKind[])
     .filter((kind) => kind !== "info")
     .map((kind) => `${calls[kind]} ${kind}`);
   const reached = `${shown(infoPerSecond)} look-ups/s reached of ${infoPerSecondAimed} aimed at`;
   const skipped =
     notMade === 0 ? "" : ` ${notMade} calls were due and not made: this machine was too busy.`;
+  const { load, cores } = machine;
+  const below =
+    infoPerSecond >= infoPerSecondMin
+      ? ""
+      : ` That is below the ${infoPerSecondMin}/s that this demo is meant for: the machine's load was ${shown(load)} on ${cores} ${cores === 1 ? "core" : "cores"}.`;
   return [
-    `Traffic: ${sum(calls)} calls in ${shown(seconds)} s, ${reached} (${others.join(", ")}).${skipped}`,
+    `Traffic: ${sum(calls)} calls in ${shown(seconds)} s, ${reached} (${others.join(", ")}).${below}${skipped}`,
     `Callers harmed: ${harmed}. ${fellBack} calls met the broken candidate and were answered by legacy.`,
   ];
 }

@@ -159,7 +159,8 @@ function optionsOf({ unit, least, steps }, parent, width) {
     legend: { show: false },
     cursor: { show: false },
     scales: {
-      x: { time: true, range: (_plot, min, max) => lately(min, max) },
+      // From the points themselves: around a single one the library makes a day.
+      x: { time: true, range: ({ data: [x] }) => lately(x[0] ?? null, x.at(-1) ?? null) },
       y: { range: (_plot, _min, max) => [0, Math.max(least, max * 1.15)] },
     },
     axes: [
@@ -181,11 +182,28 @@ function optionsOf({ unit, least, steps }, parent, width) {
     ],
     series: [
       {},
-      { stroke: colour("--legacy"), width: 1.6, dash: [5, 3], points: { show: false } },
-      { stroke: colour("--candidate"), width: 2, points: { show: false } },
+      { stroke: colour("--legacy"), width: 1.6, dash: [5, 3], points: lonely },
+      { stroke: colour("--candidate"), width: 2, points: lonely },
     ],
   };
 }
+
+/**
+ * A point between gaps, or the very first one, which no line would show.
+ * @type {import("uplot").Series.Points}
+ */
+const lonely = {
+  size: 5,
+  show: false,
+  filter: (plot, series) => {
+    const values = plot.data[series] ?? [];
+    /** @param {number} index */
+    const missing = (index) => values[index] === null || values[index] === undefined;
+    return [...values.keys()].filter(
+      (index) => !missing(index) && missing(index - 1) && missing(index + 1),
+    );
+  },
+};
 
 /**
  * From the oldest point to the newest, at least a minute; up to now where there is none.
@@ -194,7 +212,7 @@ function optionsOf({ unit, least, steps }, parent, width) {
  * @returns {[number, number]}
  */
 function lately(oldest, newest) {
-  const end = newest === null || newest < 1e6 ? wallMs() / 1000 : newest;
+  const end = newest ?? wallMs() / 1000;
   return [Math.max(end - spanSeconds, Math.min(oldest ?? end, end - leastSeconds)), end];
 }
 

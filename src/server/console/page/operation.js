@@ -8,16 +8,19 @@ import {
   bytes,
   duration,
   failedShare,
+  gatesOf,
+  gateWords,
   milliseconds,
   number,
   percent,
   percentageOf,
+  rolloutSentence,
   ruleNames,
   ruleValue,
   verdictTones,
 } from "./words.js";
 
-/** @typedef {NonNullable<SnapshotOperation["rollout"]>["gates"][number]} GateStatus */
+/** @import { GateStatus } from "./words.js" */
 /** @typedef {{ at: string, unlocked: boolean, rows: readonly Row[], mismatches: readonly FeedMismatch[] }} Around */
 
 /** The bars reach their limit here, so that there is room to show what is beyond. */
@@ -98,7 +101,7 @@ function showRollout(operation, at) {
     },
   );
   keyed(byId("ticks"), steps, ({ index }) => String(index), tick);
-  keyed(byId("gates"), rollout?.gates ?? [], (gate) => gate.name, gateItem);
+  keyed(byId("gates"), gatesOf(operation), (gate) => gate.name, gateItem);
 }
 
 /** @param {{ stage: { percentage: number } }} step */
@@ -119,35 +122,10 @@ function gateItem() {
     update: (gate) => {
       setAttribute(node, "data-state", gate.state);
       setText(mark, gateMarks[gate.state]);
-      setText(name, `${gate.name.replaceAll("-", " ")}, ${gate.state}:`);
+      setText(name, `${gateWords(gate.name)}, ${gate.state}:`);
       setText(text, gate.sentence);
     },
   };
-}
-
-/**
- * @param {SnapshotOperation} operation
- * @param {string} at
- */
-function rolloutSentence({ rollout, flag }, at) {
-  if (rollout === null || rollout.state === "idle") {
-    return flag === null
-      ? "It has no flag: every call runs on legacy."
-      : `No rollout walks it; the share comes from: ${flag.origin}.`;
-  }
-  const { state, stageSince, holdLeftMs, samples, samplesNeeded, leader } = rollout;
-  const since =
-    stageSince === null
-      ? ""
-      : `, at this stage for ${duration(Date.parse(at) - Date.parse(stageSince))}`;
-  const parts = [`Rollout ${state.replaceAll("-", " ")}${since}. ${rollout.why}`];
-  if (holdLeftMs !== null && holdLeftMs > 0)
-    parts.push(`${duration(holdLeftMs)} of the hold are left.`);
-  if (samples !== null && samplesNeeded !== null) {
-    parts.push(`${number(samples)} of ${number(samplesNeeded)} calls.`);
-  }
-  if (leader === null) parts.push("Nobody leads, so nothing moves.");
-  return parts.join(" ");
 }
 
 /** @param {SnapshotOperation} operation */

@@ -16,12 +16,13 @@ export function showJournal(journal, at) {
   keyed(
     byId("journal"),
     journal.map((line) => ({ line, at })),
-    ({ line }) => `${line.at} ${line.operation} ${line.kind} ${line.why}`,
+    ({ line }) => JSON.stringify({ ...line, times: null }),
     ({ line }) => {
       const time = element("time", { datetime: line.at, title: line.at });
       const by =
         line.actor.type === "person" ? line.actor.name : `${line.actor.type} ${line.actor.name}`;
       const change = line.from === null || line.to === null ? "" : `${line.from} → ${line.to}`;
+      const note = element("p", { class: "sentence" });
       const node = element(
         "li",
         { "data-kind": line.kind },
@@ -35,9 +36,16 @@ export function showJournal(journal, at) {
           time,
         ),
         element("p", {}, line.why),
-        element("p", { class: "sentence" }, [`by ${by}`, change].filter(Boolean).join(" · ")),
+        note,
       );
-      return { node, update: ({ at: now }) => setText(time, ago(line.at, now)) };
+      return {
+        node,
+        update: ({ line: { times }, at: now }) => {
+          setText(time, ago(line.at, now));
+          const written = times > 1 ? `written ${times} times` : "";
+          setText(note, [`by ${by}`, change, written].filter(Boolean).join(" · "));
+        },
+      };
     },
   );
 }
@@ -50,10 +58,10 @@ export function showJournal(journal, at) {
 export function showProcess(process, at) {
   const { flags, memory, spool, shadow, providers = [], faults } = process;
   const { state, lastRefreshMs } = flags.freshness;
+  // What comes from the program itself is fresh without ever being read.
+  const never = state === "fresh" ? "" : "never read";
   const read =
-    lastRefreshMs === null
-      ? "never read"
-      : `read ${ago(new Date(lastRefreshMs).toISOString(), at)}`;
+    lastRefreshMs === null ? never : `read ${ago(new Date(lastRefreshMs).toISOString(), at)}`;
   const limit = memory.limitBytes === null ? "" : ` of ${bytes(memory.limitBytes)}`;
   /** @type {(readonly [string, string])[]} */
   const facts = [
@@ -61,7 +69,7 @@ export function showProcess(process, at) {
       "Process",
       `${process.pid}, version ${process.version}, up ${duration(Date.parse(at) - Date.parse(process.startedAt))}`,
     ],
-    ["Flags", `${flags.kind}, ${state}, ${read}`],
+    ["Flags", [flags.kind, state, read].filter(Boolean).join(", ")],
     ["Memory", `${bytes(memory.usedBytes)}${limit}`],
     ["Spool", `${bytes(spool.usedBytes)} of ${bytes(spool.limitBytes)}`],
     ["Shadows running", number(shadow.inFlight)],

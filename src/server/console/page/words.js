@@ -1,6 +1,8 @@
 /** @import { Snapshot, SnapshotOperation, SnapshotVerdict, SnapshotWindow } from "../../../app/snapshot.ts" */
 /** @typedef {"good" | "warn" | "bad" | "idle"} Tone */
 /** @typedef {{ tone: Tone, title: string, text: string }} Headline */
+/** @typedef {NonNullable<SnapshotOperation["rollout"]>} Rollout */
+/** @typedef {Rollout["gates"][number]} GateStatus */
 
 /** @type {Readonly<Record<SnapshotVerdict["verdict"], Tone>>} */
 export const verdictTones = {
@@ -146,7 +148,8 @@ export function headline({ operations, at }) {
   const tone = verdictTones[verdict.verdict];
   if (tone === "bad" || tone === "warn") {
     const worse = verdict.verdict === "blind" ? "cannot be judged" : "looks worse on the candidate";
-    return { tone, title: `${name} ${worse}, at ${share} %`, text: verdict.sentence };
+    const text = `${sentence(verdict.sentence)}${standing(first)}`;
+    return { tone, title: `${name} ${worse}, at ${share} %`, text };
   }
   if (share === 0) {
     const text = "Every flag is at 0 %: all callers are answered by legacy.";
@@ -161,8 +164,15 @@ export function headline({ operations, at }) {
   return {
     tone,
     title: `${name} is at ${share} %, ${health}`,
-    text: `${comparison(first)}${more}`,
+    text: `${comparison(first)}${standing(first)}${more}`,
   };
+}
+
+/** Why a rollout does not move, where it does not. @param {SnapshotOperation} operation */
+function standing({ rollout }) {
+  if (rollout === null || !["held", "paused", "waiting-approval"].includes(rollout.state))
+    return "";
+  return ` Rollout: ${stateWords[rollout.state].toLowerCase()}.`;
 }
 
 /** @param {string} text */
@@ -182,4 +192,97 @@ function comparison({ windows, traffic }) {
       ? ""
       : `; p95 is ${milliseconds(p95)} against ${milliseconds(before)}`;
   return `${fails}${beside}${slow}.`;
+}
+
+/** @type {Readonly<Record<Rollout["state"], string>>} */
+const stateWords = {
+  idle: "Never started",
+  running: "Under way",
+  paused: "Paused by a person",
+  held: "Held",
+  "waiting-approval": "Waiting for a person's approval",
+  complete: "Complete",
+  "rolled-back": "Ended by a rollback: only a person starts it again",
+  aborted: "Aborted by a person",
+};
+
+const order = { holding: 0, waiting: 1, passed: 2 };
+
+/** @param {GateStatus["name"]} name */
+export const gateWords = (name) => name.replaceAll("-", " ");
+
+/**
+ * The gates, what is not passed first. The guard's own sentence stands above them already.
+ * @param {SnapshotOperation} operation
+ * @returns {GateStatus[]}
+ */
+export function gatesOf({ rollout, verdict }) {
+  const gates = (rollout?.gates ?? []).map((gate) =>
+    gate.name === "verdict" && isSaid(gate.sentence, verdict.sentence)
+      ? { ...gate, sentence: `${verdict.verdict}, as said above.` }
+      : gate,
+  );
+  return gates.sort((a, b) => order[a.state] - order[b.state]);
+}
+
+/**
+ * Does a gate say what the guard of this process says? It may be a second older, with other numbers; what is
+ * judged by the counts of all instances is something else.
+ * @param {string} gate
+ * @param {string} guard
+ */
+function isSaid(gate, guard) {
+  /** @param {string} text */
+  const plain = (text) => text.replace(/\d[\d.,]*/g, "#");
+  return !gate.includes("All instances") && plain(gate).endsWith(plain(guard));
+}
+
+/**
+ * Where the rollout stands, without what its gates or the headline say anyway.
+ * @param {SnapshotOperation} operation
+ * @param {string} at
+ */
+export function rolloutSentence({ rollout, flag, latch }, at) {
+  if (rollout === null || rollout.state === "idle") {
+    return flag === null
+      ? "It has no flag: every call runs on legacy."
+      : `No rollout walks it; the share comes from: ${flag.origin}.`;
+  }
+  const { state, stageSince, gates, why } = rollout;
+  const told = gates.find(({ sentence }) => why.endsWith(sentence))?.sentence ?? "";
+  const before = why.slice(0, why.length - told.length).trim();
+  const reason = latch?.tripped === true && why.includes(latch.reason.slice(0, 400));
+  const because = reason ? "" : before;
+  if (!walking.has(state)) return [`${stateWords[state]}.`, because].filter(Boolean).join(" ");
+  const since =
+    stageSince === null
+      ? ""
+      : `, at this stage for ${duration(Date.parse(at) - Date.parse(stageSince))}`;
+  return [`${stateWords[state]}${since}.`, openGates(rollout), because, ...uncounted(rollout)]
+    .filter(Boolean)
+    .join(" ");
+}
+
+/** @type {ReadonlySet<Rollout["state"]>} */
+const walking = new Set(["running", "held", "waiting-approval"]);
+
+/** What keeps it, by name: whoever asks why finds the sentence at the gate. @param {Rollout} rollout */
+function openGates({ state, gates }) {
+  const open = gates.filter((gate) => gate.state !== "passed");
+  const holding = open.filter((gate) => gate.state === "holding");
+  if (open.length === 0 || (holding.length === 0 && state === "waiting-approval")) return "";
+  const names = (holding.length > 0 ? holding : open).map(({ name }) => gateWords(name));
+  return `${holding.length > 0 ? "Stopped by" : "Next needs"}: ${names.join(", ")}.`;
+}
+
+/** What no gate tells. @param {Rollout} rollout */
+function uncounted({ holdLeftMs, samples, samplesNeeded, gates, leader, why }) {
+  const names = new Set(gates.map(({ name }) => name));
+  const held = holdLeftMs !== null && holdLeftMs > 0 && !names.has("hold-time");
+  const counted = samples !== null && samplesNeeded !== null && !names.has("samples");
+  return [
+    held ? `${duration(holdLeftMs)} of the hold are left.` : "",
+    counted ? `${number(samples)} of ${number(samplesNeeded)} calls.` : "",
+    leader === null && !why.includes("Nobody leads") ? "Nobody leads, so nothing moves." : "",
+  ];
 }

@@ -36,12 +36,11 @@ interface Answer {
   readonly body: Buffer;
 }
 
-/** The rare ones first, so that look-ups cannot take every place. */
 const kinds: readonly CallKind[] = ["delete", "upload", "download", "list", "info"];
 /** Milliseconds between two rounds of calls. */
 const roundMs = 20;
-/** Calls that one round catches up on at most, as a multiple of its own; the rest is given up. */
-const catchUpMax = 5;
+/** Seconds of calls that wait for a place at most; what is due beyond them is not made, and counted. */
+const waitingSeconds = 0.5;
 const examplesMax = 5;
 /** Milliseconds that a call may take before it counts as lost. */
 const callLimitMs = 15_000;
@@ -74,6 +73,13 @@ export class Load {
     delete: 0,
   };
   readonly #due: Record<CallKind, number> = { info: 0, list: 0, download: 0, upload: 0, delete: 0 };
+  readonly #begun: Record<CallKind, number> = {
+    info: 0,
+    list: 0,
+    download: 0,
+    upload: 0,
+    delete: 0,
+  };
   readonly #answeredBy = { legacy: 0, candidate: 0 };
   readonly #examples: string[] = [];
   readonly #filler: Buffer;
@@ -87,6 +93,7 @@ export class Load {
   #turn = 0;
   #timer: Timer | null = null;
   #lastMs = 0;
+  #stopped = false;
 
   constructor(settings: LoadSettings, clock: Clock) {
     this.#settings = settings;
@@ -141,6 +148,7 @@ export class Load {
 
   /** Calls no more, and lets the calls under way end, for 5 s at most. */
   async stop(): Promise<void> {
+    this.#stopped = true;
     this.#timer?.cancel();
     const untilMs = this.#clock.monotonicMs() + 5000;
     while (this.#underWay > 0 && this.#clock.monotonicMs() < untilMs) {
@@ -150,17 +158,37 @@ export class Load {
   }
 
   #round(): void {
-    const { perSecond, concurrencyMax } = this.#settings;
+    const { perSecond } = this.#settings;
     const nowMs = this.#clock.monotonicMs();
-    const passedMs = Math.min(nowMs - this.#lastMs, roundMs * catchUpMax);
+    const passed = (nowMs - this.#lastMs) / 1000;
     this.#lastMs = nowMs;
     for (const kind of kinds) {
-      this.#due[kind] += (perSecond[kind] * passedMs) / 1000;
-      for (; this.#due[kind] >= 1; this.#due[kind] -= 1) {
-        if (this.#underWay < concurrencyMax) void this.#call(kind);
-        else this.#notMade += 1;
-      }
+      this.#due[kind] += perSecond[kind] * passed;
+      const late = Math.floor(this.#due[kind] - Math.max(1, perSecond[kind] * waitingSeconds));
+      if (late < 1) continue;
+      this.#due[kind] -= late;
+      this.#notMade += late;
     }
+    this.#fill();
+  }
+
+  /** Gives every free place to a call that is due. */
+  #fill(): void {
+    while (!this.#stopped && this.#underWay < this.#settings.concurrencyMax) {
+      const kind = this.#next();
+      if (kind === null) return;
+      this.#due[kind] -= 1;
+      this.#begun[kind] += 1;
+      void this.#call(kind);
+    }
+  }
+
+  /** The kind that was called least for its rate, so that a slow product gets the same mixture. */
+  #next(): CallKind | null {
+    const { perSecond } = this.#settings;
+    const share = (kind: CallKind): number => this.#begun[kind] / perSecond[kind];
+    const due = kinds.filter((kind) => this.#due[kind] >= 1);
+    return due.sort((a, b) => share(a) - share(b))[0] ?? null;
   }
 
   async #call(kind: CallKind): Promise<void> {
@@ -177,6 +205,8 @@ export class Load {
     if (kind === "info") this.#times.push(this.#clock.monotonicMs() - beganMs);
     this.#calls[kind] += 1;
     this.#underWay -= 1;
+    // At once and not with the next round: a busy machine has no time to leave places empty.
+    this.#fill();
   }
 
   /** Makes a call; what is wrong with its answer, or null. */
