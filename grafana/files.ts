@@ -1,15 +1,8 @@
-import type { DashboardSpec, PanelSpec, Query, RowSpec } from "./panel.ts";
+import type { DashboardSpec, RowSpec } from "./panel.ts";
+import { lines } from "./panel-kinds.ts";
 import { age, maxBy, perSecond, share, sumBy } from "./query.ts";
 
 const byProvider = "{{provider}}";
-
-/** A panel over time. */
-const lines = (
-  title: string,
-  unit: string,
-  description: string,
-  queries: readonly Query[],
-): PanelSpec => ({ title, unit, description, type: "timeseries", queries });
 
 const uploads: RowSpec = {
   title: "Uploads",

@@ -1,22 +1,8 @@
-import type { DashboardSpec, PanelSpec, Query, RowSpec } from "./panel.ts";
+import type { DashboardSpec, RowSpec } from "./panel.ts";
+import { lines, stat } from "./panel-kinds.ts";
 import { age, maxBy, perSecond, picked, share, sumBy } from "./query.ts";
 
 const byInstance = "{{instance}}";
-
-/** A panel over time. */
-const lines = (
-  title: string,
-  unit: string,
-  description: string,
-  queries: readonly Query[],
-): PanelSpec => ({ title, unit, description, type: "timeseries", queries });
-
-const stat = (
-  title: string,
-  unit: string,
-  description: string,
-  queries: readonly Query[],
-): PanelSpec => ({ title, unit, description, type: "stat", queries });
 
 const instances: RowSpec = {
   title: "Instances",

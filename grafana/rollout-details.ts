@@ -1,20 +1,10 @@
-import type { PanelSpec, RowSpec } from "./panel.ts";
+import type { RowSpec } from "./panel.ts";
+import { line, lines } from "./panel-kinds.ts";
 import { maxBy, perSecond, picked, quantile, share, sumBy } from "./query.ts";
 
 const firstByte = `changeover_time_to_first_byte_seconds_bucket{${picked}}`;
 const byOperation = "{{operation}}";
 const byPath = "{{operation}} {{path}}";
-
-/** A panel over time with one query. */
-export const line = (
-  title: string,
-  unit: string,
-  [expr, legend]: readonly [string, string],
-  description: string,
-): PanelSpec => ({
-  ...{ title, unit, description, type: "timeseries" },
-  queries: [{ expr, legend }],
-});
 
 export const gates: RowSpec = {
   title: "Rollout",
@@ -42,11 +32,11 @@ export const gates: RowSpec = {
         },
       ],
     },
-    {
-      title: "Samples of the stage",
-      description: "Calls that the stage rests on, and how many it asks for.",
-      ...{ type: "timeseries", unit: "short" },
-      queries: [
+    lines(
+      "Samples of the stage",
+      "short",
+      "Calls that the stage rests on, and how many it asks for.",
+      [
         {
           expr: maxBy("operation", `changeover_rollout_samples{${picked}}`),
           legend: "{{operation}}",
@@ -56,7 +46,7 @@ export const gates: RowSpec = {
           legend: "{{operation}} needed",
         },
       ],
-    },
+    ),
   ],
 };
 
@@ -103,18 +93,18 @@ export const routing: RowSpec = {
       [perSecond("operation, path", `changeover_bytes_total{${picked}}`), byPath],
       "Bytes of streams that reached callers.",
     ),
-    {
-      title: "In flight",
-      description: "Runs that are going on, and runs past their deadline whose work has not ended.",
-      ...{ type: "timeseries", unit: "short" },
-      queries: [
+    lines(
+      "In flight",
+      "short",
+      "Runs that are going on, and runs past their deadline whose work has not ended.",
+      [
         { expr: sumBy("operation, path", `changeover_in_flight_calls{${picked}}`), legend: byPath },
         {
           expr: sumBy("operation, path", `changeover_abandoned_calls{${picked}}`),
           legend: `${byPath} abandoned`,
         },
       ],
-    },
+    ),
   ],
 };
 
@@ -166,17 +156,17 @@ export const shadow: RowSpec = {
       ],
       "Calls that were picked for shadowing and not shadowed.",
     ),
-    {
-      title: "Keys shadowed",
-      description: "The share of keys whose calls are shadowed, and shadows that wait or run.",
-      ...{ type: "timeseries", unit: "short" },
-      queries: [
+    lines(
+      "Keys shadowed",
+      "short",
+      "The share of keys whose calls are shadowed, and shadows that wait or run.",
+      [
         {
           expr: maxBy("operation", `changeover_flag_shadow_percentage{${picked}}`),
           legend: "{{operation}} %",
         },
         { expr: "sum(changeover_shadows_in_flight)", legend: "in flight" },
       ],
-    },
+    ),
   ],
 };

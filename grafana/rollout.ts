@@ -1,6 +1,7 @@
 import type { DashboardSpec, RowSpec } from "./panel.ts";
+import { line, lines, stat } from "./panel-kinds.ts";
 import { age, bad, maxBy, perSecond, picked, quantile, served, share, sumBy } from "./query.ts";
-import { gates, line, routing, shadow } from "./rollout-details.ts";
+import { gates, routing, shadow } from "./rollout-details.ts";
 
 const duration = `changeover_call_duration_seconds_bucket{${served}}`;
 const byOperation = "{{operation}}";
@@ -47,43 +48,28 @@ const state: RowSpec = {
       ...{ type: "stat", unit: "percentunit", max: 1 },
       queries: [{ expr: onCandidate, legend: byOperation }],
     },
-    {
-      title: "Stage",
-      description: "Where the plan stands; 0: no rollout was started.",
-      ...{ type: "stat", unit: "short" },
-      queries: [
-        {
-          expr: maxBy("operation", `changeover_rollout_stage{${picked}}`),
-          legend: `${byOperation} at`,
-        },
-        {
-          expr: maxBy("operation", `changeover_rollout_stages{${picked}}`),
-          legend: `${byOperation} of`,
-        },
-      ],
-    },
-    {
-      title: "Stage held for",
-      description: "How long the present stage is still held, at least.",
-      ...{ type: "stat", unit: "s" },
-      queries: [
-        {
-          expr: maxBy("operation", `changeover_rollout_hold_left_seconds{${picked}}`),
-          legend: byOperation,
-        },
-      ],
-    },
-    {
-      title: "Last rollback",
-      description: "How long ago; empty when there never was one.",
-      ...{ type: "stat", unit: "s" },
-      queries: [
-        {
-          expr: age("operation", `changeover_last_rollback_timestamp_seconds{${picked}}`),
-          legend: byOperation,
-        },
-      ],
-    },
+    stat("Stage", "short", "Where the plan stands; 0: no rollout was started.", [
+      {
+        expr: maxBy("operation", `changeover_rollout_stage{${picked}}`),
+        legend: `${byOperation} at`,
+      },
+      {
+        expr: maxBy("operation", `changeover_rollout_stages{${picked}}`),
+        legend: `${byOperation} of`,
+      },
+    ]),
+    stat("Stage held for", "s", "How long the present stage is still held, at least.", [
+      {
+        expr: maxBy("operation", `changeover_rollout_hold_left_seconds{${picked}}`),
+        legend: byOperation,
+      },
+    ]),
+    stat("Last rollback", "s", "How long ago; empty when there never was one.", [
+      {
+        expr: age("operation", `changeover_last_rollback_timestamp_seconds{${picked}}`),
+        legend: byOperation,
+      },
+    ]),
   ],
 };
 
@@ -125,15 +111,10 @@ const story: RowSpec = {
       ],
       "Share of served runs that failed or timed out. Compare the two lines, not one.",
     ),
-    {
-      title: "Duration",
-      description: "Median and 95th percentile; of streams to the end of the body.",
-      ...{ type: "timeseries", unit: "s" },
-      queries: [
-        { expr: quantile(0.5, "operation, path", duration), legend: `${byPath} p50` },
-        { expr: quantile(0.95, "operation, path", duration), legend: `${byPath} p95` },
-      ],
-    },
+    lines("Duration", "s", "Median and 95th percentile; of streams to the end of the body.", [
+      { expr: quantile(0.5, "operation, path", duration), legend: `${byPath} p50` },
+      { expr: quantile(0.95, "operation, path", duration), legend: `${byPath} p95` },
+    ]),
     line(
       "Memory in flight",
       "bytes",
@@ -172,20 +153,15 @@ const guard: RowSpec = {
         },
       ],
     },
-    {
-      title: "Rollbacks",
-      description: "By what started them and how they ended.",
-      ...{ type: "timeseries", unit: "short" },
-      queries: [
-        {
-          expr: sumBy(
-            "operation, rule, result",
-            `increase(changeover_rollbacks_total{${picked}}[$__rate_interval])`,
-          ),
-          legend: "{{operation}} {{rule}} {{result}}",
-        },
-      ],
-    },
+    lines("Rollbacks", "short", "By what started them and how they ended.", [
+      {
+        expr: sumBy(
+          "operation, rule, result",
+          `increase(changeover_rollbacks_total{${picked}}[$__rate_interval])`,
+        ),
+        legend: "{{operation}} {{rule}} {{result}}",
+      },
+    ]),
     line(
       "How long rollbacks take",
       "s",

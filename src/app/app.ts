@@ -6,42 +6,18 @@ import { type CloseResult, Resources } from "../base/resources.ts";
 import { type Changeover, createChangeover, type PolicyInput } from "../changeover.ts";
 import { FileLatchStore } from "../disk/file-latch-store.ts";
 import { FileMismatchStore } from "../disk/mismatch-store.ts";
-import type { Catalog } from "../files/catalog/catalog.ts";
-import { ContentLock } from "../files/content-lock.ts";
-import type { FileManager } from "../files/file-manager.ts";
 import { createFileService, type FileService, type MigratedFiles } from "../files/file-service.ts";
-import { LegacyFileManager, openLegacyFileManager } from "../files/legacy/legacy-file-manager.ts";
 import { migrateFiles } from "../files/operations.ts";
-import { createProvider } from "../files/providers/create-provider.ts";
-import {
-  glmBigmodelProfile,
-  glmZaiProfile,
-  kimiProfile,
-  noneProfile,
-  type ProviderProfile,
-} from "../files/providers/profiles.ts";
-import type { Provider } from "../files/providers/provider.ts";
-import { createSteadyProvider } from "../files/providers/steady/create-steady-provider.ts";
-import { knownFilesIn } from "../files/providers/steady/known-files.ts";
-import type { SteadyProvider } from "../files/providers/steady/steady-provider.ts";
-import { openUploadRehearsal } from "../files/rehearsal/open-rehearsal.ts";
-import type { UploadRehearsal } from "../files/rehearsal/upload-rehearsal.ts";
-import { UploadCounts } from "../files/saga/upload-counts.ts";
 import { ProviderSelector } from "../files/selection/provider-selector.ts";
 import { Spool } from "../files/spool.ts";
-import {
-  openCatalog,
-  openStreamingFileManager,
-  StreamingFileManager,
-} from "../files/streaming/streaming-file-manager.ts";
 import type { MetricsDoor } from "../metrics/recorder.ts";
-import type { Path } from "../migration/call.ts";
 import { FaultSwitch } from "../rehearsal/faults.ts";
 import type { RolloutController } from "../rollout/controller/controller.ts";
 import { defaultBudget } from "../shadow/budget.ts";
-import { type Backend, BackendProbe, noFileManager } from "./backend.ts";
+import { type Backend, BackendProbe } from "./backend.ts";
 import type { Config } from "./config.ts";
 import type { Control } from "./control.ts";
+import { type FileManagers, openFileManagers } from "./files/file-managers.ts";
 import { addFilesMetrics } from "./files-metrics.ts";
 import { openShared, type SharedParts } from "./fleet/open-shared.ts";
 import { configuredServers, type SharedServers } from "./fleet/shared-servers.ts";
@@ -128,7 +104,7 @@ async function assemble(config: Config, parts: AppParts, resources: Resources): 
     resources.add("record", recordObservations({ file, changeover, clock, logger }));
   }
   const faults = new FaultSwitch();
-  const managers = openManagers(config, parts, resources);
+  const managers = openFileManagers({ config, backend, logger, clock, resources });
   const { legacy, candidate, steady, rehearsal } = managers;
   addFilesMetrics(changeover.metrics, {
     providers: steady,
@@ -215,13 +191,14 @@ async function runRollouts(
 }
 
 function openFiles(
-  { maxFileBytes }: Config,
+  { maxFileBytes, blockedTypes }: Config,
   { logger, clock = systemClock }: AppParts,
   files: MigratedFiles,
-  { profiles, steady }: Pick<Managers, "profiles" | "steady">,
+  { profiles, steady }: Pick<FileManagers, "profiles" | "steady">,
 ): FileService {
   const selector = new ProviderSelector({ profiles, providers: steady, clock });
-  return createFileService({ files, profiles, maxFileBytes, selector, logger });
+  const limits = { maxFileBytes, blockedTypes: blockedTypes ?? [] };
+  return createFileService({ files, profiles, ...limits, selector, logger });
 }
 
 async function openSpool(config: Config, clock: Clock, resources: Resources): Promise<Spool> {
@@ -263,6 +240,8 @@ async function openChangeover(
     logger,
     clock,
     flags,
+    // Printed only for a scraper that asks for OpenMetrics.
+    metrics: { exemplars: true },
     journal:
       webhook === null ? journal : new NoticingJournal(journal, (each) => webhook.send(each)),
     latchStore: new FileLatchStore({ folder, clock, report }),
@@ -279,111 +258,6 @@ async function openChangeover(
       ...(candidateMemoryBytes === null ? {} : { candidateBytes: candidateMemoryBytes }),
     },
   });
-}
-
-interface Managers {
-  readonly profiles: readonly ProviderProfile[];
-  readonly legacy: FileManager;
-  readonly candidate: FileManager;
-  /** The candidate's providers. */
-  readonly steady: readonly SteadyProvider[];
-  /** Null without a backend. */
-  readonly rehearsal: UploadRehearsal | null;
-  readonly uploads: Readonly<Record<Path, UploadCounts>>;
-  readonly streaming: StreamingFileManager | null;
-}
-
-function openManagers(config: Config, parts: AppParts, resources: Resources): Managers {
-  const { logger, backend, clock = systemClock } = parts;
-  const uploads = { legacy: new UploadCounts(), candidate: new UploadCounts() };
-  if (backend === null) {
-    const none = noFileManager();
-    const nothing = { steady: [], rehearsal: null, streaming: null };
-    return { profiles: [noneProfile], legacy: none, candidate: none, ...nothing, uploads };
-  }
-  const { supabase } = backend;
-  const lock = new ContentLock();
-  const common = { supabase, lock, clock, logger };
-  const concurrency = config.uploadConcurrency;
-  const legacy = openLegacyFileManager({
-    ...common,
-    counts: uploads.legacy,
-    providers: bufferedProviders(backend, clock),
-  });
-  resources.add("legacy", () => legacy.close());
-  const profiles = profilesOf(backend);
-  const catalog = openCatalog(supabase, { clock });
-  const steady = steadyProviders(config, parts, profiles, catalog);
-  const candidate = openStreamingFileManager({
-    ...common,
-    catalog,
-    counts: uploads.candidate,
-    uploads: concurrency,
-    providers: steady,
-    storage: { writeConnections: concurrency * 2 },
-    resumable: {
-      folder: join(config.dataDir, "partial-uploads"),
-      fromBytes: config.resumableFromBytes,
-      connections: concurrency,
-    },
-  });
-  resources.add("streaming", () => candidate.close());
-  for (const provider of steady) provider.watch();
-  const rehearsal = openUploadRehearsal({
-    ...{ supabase, clock, logger },
-    legacy: (stage) => new LegacyFileManager(stage),
-    candidate: (stage) => new StreamingFileManager(stage),
-    providers: (["kimi", "glm"] as const).filter((name) => backend[name] !== null),
-  });
-  resources.add("rehearsal", () => rehearsal.close(), 2000);
-  return { profiles, legacy, candidate, steady, rehearsal, uploads, streaming: candidate };
-}
-
-/** The legacy path calls providers as it always did: one attempt, no limits of ours. */
-function bufferedProviders({ kimi, glm }: Backend, clock: Clock): Provider[] {
-  const open = { transport: "buffered", clock } as const;
-  return [
-    ...(kimi === null ? [] : [createProvider({ name: "kimi", ...kimi, ...open })]),
-    ...(glm === null ? [] : [createProvider({ name: "glm", ...glm, ...open })]),
-  ];
-}
-
-function steadyProviders(
-  config: Config,
-  { backend, logger, clock = systemClock }: AppParts,
-  profiles: readonly ProviderProfile[],
-  catalog: Catalog,
-): SteadyProvider[] {
-  const { uploadConcurrency, providerRequestsPerSecond, providerBytesPerSecond } = config;
-  const limits = {
-    uploads: uploadConcurrency,
-    ...(providerRequestsPerSecond === null ? {} : { requestsPerSecond: providerRequestsPerSecond }),
-  };
-  return (["kimi", "glm"] as const).flatMap((name) => {
-    const access = backend?.[name] ?? null;
-    const profile = profiles.find(({ provider }) => provider === name);
-    if (access === null || profile === undefined) return [];
-    return createSteadyProvider({
-      ...access,
-      name,
-      profile,
-      limits,
-      known: knownFilesIn(catalog, name),
-      clock,
-      logger,
-      ...(providerBytesPerSecond === null ? {} : { bytesPerSecond: providerBytesPerSecond }),
-    });
-  });
-}
-
-/** GLM's two sites have different limits; the address says which one it is. */
-export function profilesOf({ kimi, glm }: Backend): readonly ProviderProfile[] {
-  const glmProfile = glm?.baseUrl.includes("bigmodel") ? glmBigmodelProfile : glmZaiProfile;
-  return [
-    noneProfile,
-    ...(kimi === null ? [] : [kimiProfile]),
-    ...(glm === null ? [] : [glmProfile]),
-  ];
 }
 
 function readinessOf(changeover: Changeover, probe: BackendProbe | null): Readiness {

@@ -24,6 +24,7 @@ export interface Config {
   readonly operatorToken: string | null;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
   readonly maxFileBytes: number;
+  readonly blockedTypes: readonly string[] | null;
   readonly spoolBytes: number;
   readonly legacyMemoryBytes: number | null;
   readonly candidateMemoryBytes: number | null;
@@ -107,6 +108,15 @@ const row = (
   meaning: string,
 ): Row => ({ variable, meaning, fallback, schema });
 
+const mimeTypes: v.GenericSchema<string, readonly string[]> = v.pipe(
+  v.string(),
+  v.regex(
+    /^[a-z]+\/[\w.+*-]+(,[a-z]+\/[\w.+*-]+)*$/,
+    "use MIME types, as in video/*,application/zip",
+  ),
+  v.transform((value) => value.split(",")),
+);
+
 const levels = ["debug", "info", "warn", "error", "silent"] as const;
 
 /** The whole configuration as one table; the README's table is tested against it. */
@@ -138,6 +148,12 @@ const rows: Readonly<Record<keyof Config, Row>> = {
     String(5 * GiB),
     whole(1, 64 * GiB),
     "Largest file in bytes, before the provider's own limit.",
+  ),
+  blockedTypes: row(
+    "CHANGEOVER_BLOCKED_TYPES",
+    null,
+    mimeTypes,
+    "MIME types that nobody may store, found in the bytes, as in `application/x-msdownload,video/*`; AI providers refuse programs in any case.",
   ),
   spoolBytes: row(
     "CHANGEOVER_SPOOL_BYTES",
@@ -283,7 +299,7 @@ const rows: Readonly<Record<keyof Config, Row>> = {
       text,
       v.check(
         (value) => URL.canParse(value) && /^postgres(ql)?:/.test(value),
-        "use an address like postgres://user:password@host:5432/database",
+        "use an address like postgres://user:password@host:5432/database, with special characters of the password percent-encoded",
       ),
     ),
     "The Postgres that all instances of a fleet share, by a direct connection or a pooler in session mode; when missing there is one process, and files in the data folder.",

@@ -233,9 +233,10 @@ function basis(
   { bad, calls }: Tally,
   increase: number,
   state: RateState,
-): Pick<Judgement, "applies" | "observed" | "limit" | "samples"> {
+): Pick<Judgement, "applies" | "observed" | "limit" | "samples" | "legacyKnown"> {
   const observed = calls > 0 ? bad / calls : null;
-  return { applies: true, observed, limit: state.baseline + increase, samples: calls };
+  const { baseline, legacyKnown } = state;
+  return { applies: true, observed, limit: baseline + increase, samples: calls, legacyKnown };
 }
 
 function onsetSentence(

@@ -39,6 +39,11 @@ export interface Verdict {
   /** How many candidate calls (comparisons, samples) `observed` rests on. */
   readonly samples: number;
   /**
+   * Of a rule that compares rates: was a call of legacy ever counted by it? Of `latency`, false until it is
+   * known how fast legacy is. Left out by rules that do not compare rates.
+   */
+  readonly legacyKnown?: boolean;
+  /**
    * When it began, in milliseconds since the Unix epoch: the onset of what is wrong, else since when the
    * rule has been of this kind. Null only where no rule is switched on.
    */
@@ -59,8 +64,33 @@ const severity: Readonly<Record<VerdictKind, number>> = {
 };
 
 /**
- * The worst of the verdicts that apply. A breach whose action is not a rollback counts as `suspect`
- * here: it holds a rollout and does not undo it. No rule at all is `inconclusive`, never healthy.
+ * Who speaks first when several rules are equally bad; 1 comes first. `amiss` (suspect, breached): what
+ * harms callers soonest, and what names its cause. `calm` (healthy, inconclusive, blind): what rests on
+ * the most calls; a rule that waits for rare events has little to say until one comes.
+ */
+const speaks: Readonly<Record<RuleName, { readonly amiss: number; readonly calm: number }>> = {
+  fatal: { amiss: 1, calm: 9 },
+  memory: { amiss: 2, calm: 8 },
+  "error-rate": { amiss: 3, calm: 1 },
+  "timeout-rate": { amiss: 4, calm: 2 },
+  "new-exception": { amiss: 5, calm: 6 },
+  "exposure-budget": { amiss: 6, calm: 7 },
+  latency: { amiss: 7, calm: 3 },
+  mismatch: { amiss: 8, calm: 4 },
+  "shadow-error-rate": { amiss: 9, calm: 5 },
+};
+
+function speaksBefore(one: Verdict, other: Verdict): boolean {
+  if (one.kind !== other.kind) return severity[one.kind] > severity[other.kind];
+  if (one.rule === "overall" || other.rule === "overall") return false;
+  const which = severity[one.kind] >= severity.suspect ? "amiss" : "calm";
+  return speaks[one.rule][which] < speaks[other.rule][which];
+}
+
+/**
+ * The worst of the verdicts that apply, whatever their order; of equally bad ones the first of a fixed
+ * order of rules. A breach whose action is not a rollback counts as `suspect` here: it holds a rollout and
+ * does not undo it. No rule at all is `inconclusive`, never healthy.
  */
 export function worst(operation: string, verdicts: readonly Verdict[]): Verdict {
   let found: Verdict | null = null;
@@ -68,7 +98,7 @@ export function worst(operation: string, verdicts: readonly Verdict[]): Verdict 
     if (!verdict.applies) continue;
     const degraded = verdict.kind === "breached" && verdict.action !== "rollback";
     const each: Verdict = degraded ? { ...verdict, kind: "suspect" } : verdict;
-    if (found === null || severity[each.kind] > severity[found.kind]) found = each;
+    if (found === null || speaksBefore(each, found)) found = each;
   }
   return (
     found ?? {

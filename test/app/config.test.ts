@@ -25,6 +25,7 @@ describe("the configuration", () => {
     ["CHANGEOVER_MAX_FILE_BYTES", "0", /use at least 1/],
     ["CHANGEOVER_MAX_FILE_BYTES", "1e9", /whole number/],
     ["CHANGEOVER_LOG_LEVEL", "loud", /CHANGEOVER_LOG_LEVEL/],
+    ["CHANGEOVER_BLOCKED_TYPES", "exe, dll", /use MIME types, as in video/],
     ["CHANGEOVER_UPLOAD_CONCURRENCY", "1000", /at most 256/],
     ["CHANGEOVER_INSTANCE", "two words", /CHANGEOVER_INSTANCE: "two words".*80 printable/],
     [

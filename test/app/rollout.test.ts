@@ -1,25 +1,18 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { writeFile } from "node:fs/promises";
+import { describe, expect, it } from "vitest";
 import { readConfig } from "../../src/app/config.ts";
 import { openRollout, readPlan } from "../../src/app/rollout/open-rollout.ts";
 import { silentLogger } from "../../src/base/logger.ts";
 import { ManualClock } from "../../src/base/manual-clock.ts";
 import { type Changeover, createChangeover, staticFlags } from "../../src/changeover.ts";
 import type { RolloutController } from "../../src/rollout/controller/controller.ts";
+import { eachTestFolder } from "../support/test-folder.ts";
 
 const name = "shop.resize";
 const ann = { by: "ann", reason: "a test" };
 const policy = { memory: { enabled: false } };
 
-let folder: string;
-
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "rollout-app-"));
-});
-
-afterEach(() => rm(folder, { recursive: true, force: true }));
+const folder = eachTestFolder();
 
 /** One operation with its real guard, and calls by the second. */
 class Shop {
@@ -52,8 +45,8 @@ class Shop {
   controller(): Promise<RolloutController> {
     const { changeover, clock } = this;
     const config = readConfig({
-      CHANGEOVER_DATA_DIR: folder,
-      CHANGEOVER_ROLLOUT_PLAN: join(folder, "plan.json"),
+      CHANGEOVER_DATA_DIR: folder.path,
+      CHANGEOVER_ROLLOUT_PLAN: folder.in("plan.json"),
     });
     const rest = { policy, logger: silentLogger, mayLead: true };
     return openRollout({ config, changeover, clock, ...rest });
@@ -86,7 +79,7 @@ describe("a rollout with the real guard, on files", () => {
       samples: percentage === 0 ? 0 : 60,
     }));
     await writeFile(
-      join(folder, "plan.json"),
+      folder.in("plan.json"),
       JSON.stringify({ profile: "quick", profiles: { quick: stages } }),
     );
     const shop = await Shop.open();
@@ -119,13 +112,13 @@ describe("the rollout plan of a configuration", () => {
   it("is the one beside the flags, or the built-in one where there is none", async () => {
     const plan = await readPlan({ rolloutPlanFile: null, flagsDir: "flags" });
     expect(plan.of("files.upload", "write").after.length).toBeGreaterThan(0);
-    const builtIn = await readPlan({ rolloutPlanFile: null, flagsDir: folder });
+    const builtIn = await readPlan({ rolloutPlanFile: null, flagsDir: folder.path });
     expect(builtIn.of("files.upload", "write")).toMatchObject({ name: "strict", after: [] });
   });
 
   it("that was named must be there, and be one", async () => {
-    const file = join(folder, "plan.json");
-    const read = (): Promise<unknown> => readPlan({ rolloutPlanFile: file, flagsDir: folder });
+    const file = folder.in("plan.json");
+    const read = (): Promise<unknown> => readPlan({ rolloutPlanFile: file, flagsDir: folder.path });
     await expect(read()).rejects.toMatchObject({ code: "ROLLOUT_INVALID_PLAN" });
     for (const text of ["{", '{"colour":"red"}']) {
       await writeFile(file, text);

@@ -149,6 +149,20 @@ describe("the latency rule", () => {
     expect(w.operation.latch.record?.by.name).toBe("latency");
   });
 
+  it("says whether it knows how fast legacy is, and never forgets that it did", () => {
+    const w = watching(only("latency"));
+    const known = (): boolean | undefined => w.verdict("latency").legacyKnown;
+    expect(known()).toBe(false);
+    for (let n = 0; n < 150; n += 1) w.see({ path: "legacy", ms: usual(n) });
+    w.clock.advance(299_000);
+    expect(known()).toBe(false);
+    run(w, usual, usual);
+    expect(known()).toBe(true);
+    w.guard.beginPeriod("test.read");
+    w.clock.advance(3_600_000);
+    expect(known()).toBe(true);
+  });
+
   it("counts a call that its caller gave up after too long without an answer", () => {
     const w = watching(only("latency"));
     run(w, usual, usual);

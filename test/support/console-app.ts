@@ -9,7 +9,12 @@ import type { Snapshot } from "../../src/app/snapshot.ts";
 import { takeSnapshot } from "../../src/app/take-snapshot.ts";
 import { type Clock, systemClock } from "../../src/base/clock.ts";
 import { silentLogger } from "../../src/base/logger.ts";
-import { type Changeover, createChangeover, staticFlags } from "../../src/changeover.ts";
+import {
+  type Changeover,
+  createChangeover,
+  type PolicyInput,
+  staticFlags,
+} from "../../src/changeover.ts";
 import { Spool } from "../../src/files/spool.ts";
 import { FaultSwitch } from "../../src/rehearsal/faults.ts";
 import { createGateway, type Gateway } from "../../src/server/gateway.ts";
@@ -26,6 +31,7 @@ export interface ConsoleAppOptions {
   readonly change?: (snapshot: Snapshot) => Snapshot;
   /** The name of a field in which the two paths differ. */
   readonly differingField?: string;
+  readonly guard?: PolicyInput;
 }
 
 /** A real changeover of two operations behind a gateway that listens. */
@@ -56,6 +62,7 @@ export async function startConsole(options: ConsoleAppOptions = {}): Promise<Con
       "files.info": { percentage: 10, shadow: 100 },
     }),
     shadow: { perMinuteMax: 6000 },
+    ...(options.guard === undefined ? {} : { guard: options.guard }),
   });
   const candidate = { fails: false, differs: false };
   const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -128,6 +128,7 @@ export async function makeApp(options: GatewayAppOptions = {}): Promise<AppParts
       files: migrated,
       profiles,
       maxFileBytes,
+      blockedTypes: config.blockedTypes ?? [],
       selector: { choose: async (request) => chosenAmong(request, profiles) },
       logger: collectingLogger(log),
     }),

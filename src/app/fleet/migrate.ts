@@ -10,7 +10,7 @@ export async function migrateConfiguredFleet({ postgresUrl }: Config): Promise<v
   if (postgresUrl === null) {
     throw new CodedError(
       "CONFIG_INVALID",
-      "Set CHANGEOVER_POSTGRES_URL to the address of the Postgres that the fleet is to share, with a login that may create roles and a schema.",
+      "Set CHANGEOVER_POSTGRES_URL to the address of the Postgres that the fleet is to share, with the login that owns the database and may create roles.",
       { status: 400 },
     );
   }

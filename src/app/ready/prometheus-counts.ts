@@ -1,4 +1,10 @@
-import * as v from "valibot";
+import {
+  askPrometheus,
+  isCount,
+  type PrometheusSample,
+  sumOf,
+  unusableAnswer,
+} from "../../rollout/fleet/prometheus.ts";
 import type { ReadyCounts } from "./ready-check.ts";
 
 /** What is asked of Prometheus. */
@@ -13,22 +19,7 @@ export interface PrometheusCountsOptions {
   readonly timeoutMs?: number;
 }
 
-const answerSchema = v.object({
-  status: v.literal("success"),
-  data: v.object({
-    resultType: v.literal("vector"),
-    result: v.array(
-      v.object({
-        metric: v.record(v.string(), v.string()),
-        value: v.tuple([v.number(), v.string()]),
-      }),
-    ),
-  }),
-});
-
-type Sample = v.InferOutput<typeof answerSchema>["data"]["result"][number];
-
-const answerBytesMax = 1024 * 1024;
+const bytesMax = 1024 * 1024;
 const hourSeconds = 3600;
 
 /** The queries, as they are sent. `now` and `earlier` ask whether there was anything to count, at both ends. */
@@ -57,24 +48,26 @@ export function readyQueries(
 export async function prometheusCounts(
   options: PrometheusCountsOptions,
 ): Promise<ReadyCounts | string> {
-  const { operation, days, nowMs } = options;
+  const { url, operation, days, nowMs, timeoutMs = 10_000 } = options;
+  const ask = (query: string): Promise<readonly PrometheusSample[]> =>
+    askPrometheus({ url, timeoutMs, bytesMax }, query);
   const queries = readyQueries(operation, days);
   try {
     const [now, earlier, calls, fallbacks, compared] = await Promise.all([
-      ask(options, queries.now),
-      ask(options, queries.earlier),
-      ask(options, queries.calls),
-      ask(options, queries.fallbacks),
-      ask(options, queries.compared),
+      ask(queries.now),
+      ask(queries.earlier),
+      ask(queries.calls),
+      ask(queries.fallbacks),
+      ask(queries.compared),
     ]);
     if (now.length === 0) return `Prometheus knows no calls of ${operation} now.`;
     if (earlier.length === 0) return `Prometheus has nothing from ${days} days ago.`;
     const all = [...calls, ...fallbacks, ...compared];
-    if (calls.length === 0 || fallbacks.length === 0 || all.some((each) => !isCount(each))) {
+    if (calls.length === 0 || fallbacks.length === 0 || !all.every(isCount)) {
       return "Prometheus gave no numbers.";
     }
-    const of = (label: string, value: string, from: readonly Sample[]): number =>
-      sum(from.filter(({ metric }) => metric[label] === value));
+    const of = (label: string, value: string, from: readonly PrometheusSample[]): number =>
+      sumOf(from.filter(({ metric }) => metric[label] === value));
     // `increase` estimates: what speaks for the candidate is rounded down, and what speaks against it up.
     const different = Math.ceil(of("result", "different", compared));
     return {
@@ -82,37 +75,11 @@ export async function prometheusCounts(
       sinceMs: nowMs - days * 86_400_000,
       candidateCalls: Math.floor(of("path", "candidate", calls)),
       legacyCalls: Math.ceil(of("path", "legacy", calls)),
-      fallbacks: Math.ceil(sum(fallbacks)),
+      fallbacks: Math.ceil(sumOf(fallbacks)),
       compared: Math.floor(of("result", "same", compared)) + different,
       different,
     };
   } catch (error) {
-    const why = error instanceof Error ? error.name : "unknown error";
-    return `Prometheus gave no answer that can be used (${why}).`;
+    return unusableAnswer(error);
   }
 }
-
-async function ask(
-  { url, timeoutMs = 10_000 }: PrometheusCountsOptions,
-  query: string,
-): Promise<readonly Sample[]> {
-  const answer = await fetch(`${url.replace(/\/+$/, "")}/api/v1/query`, {
-    method: "POST",
-    body: new URLSearchParams({ query }),
-    signal: AbortSignal.timeout(timeoutMs),
-    redirect: "error",
-  });
-  let text = "";
-  const decoder = new TextDecoder();
-  for await (const chunk of answer.body ?? []) {
-    text += decoder.decode(chunk, { stream: true });
-    if (text.length > answerBytesMax) throw new RangeError("The answer is too long");
-  }
-  if (!answer.ok) throw new TypeError(`Prometheus answered ${answer.status}`);
-  return v.parse(answerSchema, JSON.parse(text)).data.result;
-}
-
-const isCount = ({ value }: Sample): boolean =>
-  value[1] !== "" && Number.isFinite(Number(value[1]));
-const sum = (samples: readonly Sample[]): number =>
-  samples.reduce((total, { value }) => total + Number(value[1]), 0);

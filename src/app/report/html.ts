@@ -1,6 +1,6 @@
 import { escaped } from "./escaped.ts";
 import type { Report, SharePoint } from "./report.ts";
-import { sectionsOf } from "./sections.ts";
+import { periodOf, sectionsOf } from "./sections.ts";
 import { trafficChart } from "./traffic-chart.ts";
 
 const style = `:root{color-scheme:light dark;--line:#8884;--bar:#0072b2;--other:#b35900;--bad:#a3007d}
@@ -8,7 +8,7 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding
 h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
-th{font-weight:600;white-space:nowrap}svg{width:100%;height:auto}
+th{font-weight:600}th,td:first-child{white-space:nowrap}svg{width:100%;height:auto}
 svg text{font-size:12px;fill:currentColor}svg path{fill:none;stroke:var(--bar);stroke-width:2}svg line{stroke:var(--line)}
 svg path.legacy{stroke:var(--other)}svg path.fellBack{stroke:var(--bad)}`;
 
@@ -17,8 +17,7 @@ svg path.legacy{stroke:var(--other)}svg path.fellBack{stroke:var(--bad)}`;
  * forbids all of them, and everything from outside is escaped.
  */
 export function reportHtml(report: Report): string {
-  const { operation, at, span, state, shares, traffic } = report;
-  const period = span === null ? "nothing was journalled" : `${span.from} to ${span.to}`;
+  const { operation, at, state, shares, traffic } = report;
   const parts = sectionsOf(report).map(({ title, table, otherwise }) => {
     const head = table.head.map((cell) => `<th scope="col">${escaped(cell)}</th>`).join("");
     const rows = table.rows.map(
@@ -35,7 +34,7 @@ export function reportHtml(report: Report): string {
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>Rollout report: ${escaped(operation)}</title><style>${style}</style></head><body>
 <h1>Rollout report: ${escaped(operation)}</h1>
-<p>Made ${escaped(at)}. The journal covers ${escaped(period)}.</p>
+<p>${escaped(periodOf(report))}</p>
 <p><strong>Now:</strong> ${escaped(state)}</p>
 ${shareChart(shares, at)}
 ${trafficChart(traffic)}

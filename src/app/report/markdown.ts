@@ -1,14 +1,13 @@
 import type { Report } from "./report.ts";
-import { sectionsOf } from "./sections.ts";
+import { periodOf, sectionsOf } from "./sections.ts";
 
 /** The report as Markdown (GitHub's tables). Text from outside cannot break a table or become HTML. */
 export function reportMarkdown(report: Report): string {
-  const { operation, at, span, state } = report;
-  const period = span === null ? "nothing was journalled" : `${span.from} to ${span.to}`;
+  const { operation, state } = report;
   const lines = [
     `# Rollout report: ${escaped(operation)}`,
     "",
-    `Made ${at}. The journal covers ${period}.`,
+    periodOf(report),
     "",
     `Now: ${escaped(state)}`,
     "",

@@ -16,9 +16,19 @@ export interface ReportSection {
 
 const percent = (part: number, all: number): string =>
   all === 0 ? "–" : `${((100 * part) / all).toFixed(2)} %`;
-const shown = (value: number | null): string => (value === null ? "–" : String(value));
+const shown = (value: number | null): string =>
+  value === null ? "–" : String(Number.isInteger(value) ? value : Number(value.toPrecision(4)));
 
 const bothPaths: readonly Path[] = ["legacy", "candidate"];
+
+/** When a report was made, and of which time it tells. */
+export function periodOf({ at, span }: Pick<Report, "at" | "span">): string {
+  const covered =
+    span === null
+      ? "Nothing was journalled in that time."
+      : `The journal covers ${span.from} to ${span.to}.`;
+  return `Made ${at}. ${covered}`;
+}
 
 /** The parts of a report in their order, the same for every form it takes. Pure. */
 export function sectionsOf(report: Report): readonly ReportSection[] {

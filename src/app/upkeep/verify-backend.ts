@@ -2,8 +2,8 @@ import { type Clock, systemClock } from "../../base/clock.ts";
 import { createProvider } from "../../files/providers/create-provider.ts";
 import type { VerifyOptions, VerifyReport } from "../../files/verify/verification.ts";
 import { verifyOnSupabase } from "../../files/verify/verify-on-supabase.ts";
-import { profilesOf } from "../app.ts";
 import type { Backend } from "../backend.ts";
+import { profilesOf } from "../files/file-managers.ts";
 
 /** How {@link verifyBackend} goes. */
 export interface VerifyBackendOptions extends VerifyOptions {

@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from "../../base/clock.ts";
-import { CodedError, codeOf, isCodedError } from "../../base/errors.ts";
+import { CodedError, codeOf } from "../../base/errors.ts";
 import { type Logger, silentLogger } from "../../base/logger.ts";
 import { type Random, systemRandom } from "../../base/random.ts";
 import type { FlagChange, FlagControl, FlagState, FlagWriteLimits } from "../../migration/flags.ts";
@@ -7,17 +7,16 @@ import { migrationOf } from "../../migration/operation.ts";
 import { routingKeyProperty, shadowFlagOf } from "../features.ts";
 import { heldFlag, offFlag } from "../static-flags.ts";
 import { parseUnleashAddress, requireBetween, requireText } from "./address.ts";
-import { AdminApi, drift, environmentPath } from "./admin-api.ts";
+import { AdminApi, drift } from "./admin-api.ts";
 import { judgeFeature } from "./feature-verdict.ts";
+import { FlagRequests } from "./flag-requests.ts";
 import {
   exposureOf,
   heldTitle,
   isHeld,
   mainStrategy,
   type PatchStep,
-  parseRemoteEnvironment,
   type RemoteEnvironment,
-  type RemoteStrategy,
   rearmedTitle,
   setTitle,
   sharePatch,
@@ -25,6 +24,7 @@ import {
   zeroPatch,
 } from "./remote-flag.ts";
 import { parseShare, toStrategyShare } from "./share.ts";
+import { Turns } from "./turns.ts";
 
 /** Which flags may be changed, and how long that may take. */
 export interface UnleashControlOptions {
@@ -80,10 +80,8 @@ export class UnleashControl implements FlagControl {
   readonly #api: AdminApi;
   readonly #routingKey: string;
   readonly #logger: Logger;
-  /** Requests under way, by what they ask for. */
-  readonly #flights = new Map<string, Promise<FlagState>>();
-  /** The last change of each flag that must come before the next one. */
-  readonly #queues = new Map<string, Promise<unknown>>();
+  readonly #flags: FlagRequests;
+  readonly #turns = new Turns();
   /** Grows with each switching off: what began before it may not finish. */
   readonly #switchedOff = new Map<string, number>();
 
@@ -100,6 +98,7 @@ export class UnleashControl implements FlagControl {
       clock: options.clock ?? systemClock,
       random: options.random ?? systemRandom,
     });
+    this.#flags = new FlagRequests(this.#api);
   }
 
   read(operation: string): Promise<FlagState> {
@@ -108,9 +107,9 @@ export class UnleashControl implements FlagControl {
 
   async #readState(operation: string): Promise<FlagState> {
     const [own, shadow, parent] = await Promise.all([
-      this.#read(operation),
-      this.#readIfThere(shadowFlagOf(operation)),
-      this.#readIfThere(migrationOf(operation)),
+      this.#flags.read(operation),
+      this.#flags.readIfThere(shadowFlagOf(operation)),
+      this.#flags.readIfThere(migrationOf(operation)),
     ]);
     const shadowOn = shadow?.enabled === true && parent?.enabled !== false;
     return {
@@ -129,8 +128,8 @@ export class UnleashControl implements FlagControl {
     { mayEnable = true }: FlagWriteLimits = {},
   ): Promise<FlagState> {
     const value = parseShare(percentage);
-    return this.#once(`set/${operation}/${value}/${mayEnable}`, () =>
-      this.#inTurn(operation, () => {
+    return this.#turns.once(`set/${operation}/${value}/${mayEnable}`, () =>
+      this.#turns.inTurn(operation, () => {
         const epoch = this.#switchedOff.get(operation) ?? 0;
         const overtaken = (): boolean => (this.#switchedOff.get(operation) ?? 0) !== epoch;
         const write: ShareWrite = {
@@ -151,26 +150,27 @@ export class UnleashControl implements FlagControl {
     const flag = shadowFlagOf(operation);
     const overtaken = (): boolean => false;
     const write: ShareWrite = { flag, operation, value, change, mayEnable: value > 0, overtaken };
-    return this.#once(`set/${flag}/${value}`, () =>
-      this.#inTurn(flag, () => this.#setShare(write)),
+    return this.#turns.once(`set/${flag}/${value}`, () =>
+      this.#turns.inTurn(flag, () => this.#setShare(write)),
     );
   }
 
   switchOff(operation: string, change: FlagChange): Promise<FlagState> {
     this.#switchedOff.set(operation, (this.#switchedOff.get(operation) ?? 0) + 1);
-    return this.#once(`off/${operation}`, () => this.#switchOff(operation, change));
+    // Not in turn: it waits for no change that is under way.
+    return this.#turns.once(`off/${operation}`, () => this.#switchOff(operation, change));
   }
 
   async releaseHold(operation: string, change: FlagChange): Promise<FlagState> {
-    return this.#once(`release/${operation}`, () =>
-      this.#inTurn(operation, () =>
+    return this.#turns.once(`release/${operation}`, () =>
+      this.#turns.inTurn(operation, () =>
         this.#api.retry(async () => {
-          const remote = await this.#read(operation);
+          const remote = await this.#flags.read(operation);
           const held = remote.strategies.filter((each) =>
             isHeld({ ...remote, strategies: [each] }),
           );
           const title: PatchStep = { op: "add", path: "/title", value: rearmedTitle(change) };
-          for (const strategy of held) await this.#patch(operation, strategy, [title]);
+          for (const strategy of held) await this.#flags.patch(operation, strategy, [title]);
           return this.#readState(operation);
         }),
       ),
@@ -180,45 +180,24 @@ export class UnleashControl implements FlagControl {
   /** Switches every operation of a migration off in one write, and reads it back. Idempotent. */
   async switchMigrationOff(migration: string): Promise<void> {
     await this.#api.retry(async () => {
-      await this.#switch(migration, "off");
-      const { enabled } = await this.#read(migration);
+      await this.#flags.switch(migration, "off");
+      const { enabled } = await this.#flags.read(migration);
       if (enabled) throw stillOn(migration);
     });
-  }
-
-  /** One request for all who ask for the same at the same time. */
-  #once(key: string, work: () => Promise<FlagState>): Promise<FlagState> {
-    const flying = this.#flights.get(key);
-    if (flying !== undefined) return flying;
-    const flight = work().finally(() => this.#flights.delete(key));
-    this.#flights.set(key, flight);
-    return flight;
-  }
-
-  /** Different changes of one flag, one after the other. Switching off never waits here. */
-  #inTurn<T>(flag: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#queues.get(flag) ?? Promise.resolve();
-    const mine = before.then(work, work);
-    const settled = mine.catch(() => undefined);
-    this.#queues.set(flag, settled);
-    void settled.then(() => {
-      if (this.#queues.get(flag) === settled) this.#queues.delete(flag);
-    });
-    return mine;
   }
 
   async #switchOff(operation: string, change: FlagChange): Promise<FlagState> {
     // First of all: it lives apart from the strategies, so that no change of a share can undo it.
     const endMs = this.#api.deadline();
-    await this.#api.retry(() => this.#switch(operation, "off"), endMs);
+    await this.#api.retry(() => this.#flags.switch(operation, "off"), endMs);
     await this.#toZero(operation, change, endMs);
     return this.#api.retry(async () => {
-      const { enabled, strategies } = await this.#read(operation);
+      const { enabled, strategies } = await this.#flags.read(operation);
       if (enabled && exposureOf(strategies, this.#routingKey) > 0) {
-        await this.#switch(operation, "off");
+        await this.#flags.switch(operation, "off");
         throw stillOn(operation);
       }
-      if (enabled) await this.#switch(operation, "off");
+      if (enabled) await this.#flags.switch(operation, "off");
       return this.#readState(operation);
     }, endMs);
   }
@@ -231,11 +210,11 @@ export class UnleashControl implements FlagControl {
     const title = heldTitle(change);
     try {
       await this.#api.retry(async () => {
-        const { strategies } = await this.#read(operation);
+        const { strategies } = await this.#flags.read(operation);
         for (const strategy of strategies) {
           const held = isHeld({ enabled: false, strategies: [strategy] });
           if (held && strategy.parameters?.["rollout"] === "0") continue;
-          await this.#patch(operation, strategy, zeroPatch(title));
+          await this.#flags.patch(operation, strategy, zeroPatch(title));
         }
       }, endMs);
     } catch (error) {
@@ -250,10 +229,10 @@ export class UnleashControl implements FlagControl {
   #setShare(write: ShareWrite): Promise<FlagState> {
     // The whole of it again and not the single request: a write that timed out may have been made.
     return this.#api.retry(async () => {
-      const remote = await this.#read(write.flag);
+      const remote = await this.#flags.read(write.flag);
       this.#refuse(remote, write);
       await this.#writeShare(remote, write);
-      const present = await this.#read(write.flag);
+      const present = await this.#flags.read(write.flag);
       this.#verify(present, write);
       if (!present.enabled && write.mayEnable && !isHeld(present)) await this.#enable(write);
       return this.#readState(write.operation);
@@ -298,15 +277,14 @@ export class UnleashControl implements FlagControl {
       const group = migrationOf(operation);
       const groupId = flag === operation ? group : `${group}.shadow`;
       const parameters = { rollout: share.rollout, stickiness: this.#routingKey, groupId };
-      const path = `${environmentPath(this.#api.access, flag)}/strategies`;
       const body = { name: "flexibleRollout", title, parameters, variants: share.variants };
-      await this.#api.sendOnce({ method: "POST", path, body });
+      await this.#flags.addStrategy(flag, body);
       return;
     }
     const written = main.disabled !== true && main.title === title;
     if (written && exposureOf([main], this.#routingKey) === value) return;
     const steps = [...unchangedSince(main), ...sharePatch(value, title, this.#routingKey)];
-    await this.#patch(flag, main, steps);
+    await this.#flags.patch(flag, main, steps);
   }
 
   /** What is there after the write, and before anything is switched on. */
@@ -323,43 +301,19 @@ export class UnleashControl implements FlagControl {
   /** Only ever with an enabled strategy of the right share in place: without one Unleash adds 100 %. */
   async #enable(write: ShareWrite): Promise<void> {
     const { flag, operation, overtaken } = write;
-    await this.#switch(flag, "on");
-    const after = await this.#read(flag);
+    await this.#flags.switch(flag, "on");
+    const after = await this.#flags.read(flag);
     const problem = overtaken() || isHeld(after) ? heldFlag(operation) : null;
     try {
       if (problem !== null) throw problem;
       this.#verify(after, write);
     } catch (error) {
       // Somebody was faster: what was switched on here may not stay on with another share.
-      await this.#api.retry(() => this.#switch(flag, "off"));
+      await this.#api.retry(() => this.#flags.switch(flag, "off"));
       throw error;
     }
     if (!after.enabled)
       throw drift(`The flag of "${operation}" was switched off at the same time.`);
-  }
-
-  #switch(flag: string, to: "on" | "off"): Promise<unknown> {
-    const path = `${environmentPath(this.#api.access, flag)}/${to}`;
-    return this.#api.sendOnce({ method: "POST", path });
-  }
-
-  #patch(flag: string, { id }: RemoteStrategy, body: readonly PatchStep[]): Promise<unknown> {
-    const path = `${environmentPath(this.#api.access, flag)}/strategies/${encodeURIComponent(id)}`;
-    return this.#api.sendOnce({ method: "PATCH", path, body });
-  }
-
-  async #read(flag: string): Promise<RemoteEnvironment> {
-    const path = environmentPath(this.#api.access, flag);
-    return parseRemoteEnvironment(flag, await this.#api.sendOnce({ method: "GET", path }));
-  }
-
-  async #readIfThere(flag: string): Promise<RemoteEnvironment | null> {
-    try {
-      return await this.#read(flag);
-    } catch (error) {
-      if (isCodedError(error) && error.code === "FLAGS_UNKNOWN") return null;
-      throw error;
-    }
   }
 }
 

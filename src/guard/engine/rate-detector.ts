@@ -63,6 +63,8 @@ export interface RateState {
   };
   /** The last 60 s. */
   readonly recent: { readonly candidate: Tally; readonly legacy: Tally; readonly shared: number };
+  /** Was a call of legacy ever counted? */
+  readonly legacyKnown: boolean;
   /** Since the evidence period began. */
   readonly period: { readonly candidate: Tally; readonly legacy: Tally };
   /** Different failing keys since the onset, counted up to 8, and the worst one's share of failures. */
@@ -246,6 +248,7 @@ export class RateDetector {
         legacy: { bad: window.short(lBad), calls: window.short(lCalls) },
         shared: window.short(cShared),
       },
+      legacyKnown: (this.#totals[lCalls] ?? 0) > 0,
       period: {
         candidate: { bad: period(cBad), calls: period(cCalls) },
         legacy: { bad: period(lBad), calls: period(lCalls) },

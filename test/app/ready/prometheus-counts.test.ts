@@ -1,13 +1,14 @@
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { parser } from "@prometheus-io/lezer-promql";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { prometheusCounts, readyQueries } from "../../../src/app/ready/prometheus-counts.ts";
+import {
+  prometheusStandIn,
+  type StandInAnswer,
+  type Vector,
+} from "../../support/prometheus-stand-in.ts";
 
 const nowMs = Date.parse("2026-11-21T12:00:00.000Z");
 const queries = readyQueries("image.resize", 14);
-
-type Vector = readonly [metric: Readonly<Record<string, string>>, value: string][];
 
 const sound: Readonly<Record<string, Vector>> = {
   [queries.now]: [[{}, "6"]],
@@ -24,29 +25,8 @@ const sound: Readonly<Record<string, Vector>> = {
 };
 
 describe("what Prometheus counted for the question whether legacy may go", () => {
-  let server: Server | undefined;
-  afterEach(() => {
-    server?.closeAllConnections();
-    server?.close();
-  });
-
-  async function ask(answers: Readonly<Record<string, Vector>>, status = 200, hang = false) {
-    server = createServer((request, response) => {
-      let body = "";
-      request.on("data", (chunk) => {
-        body += chunk;
-      });
-      request.on("end", () => {
-        if (hang) return;
-        const vector = answers[new URLSearchParams(body).get("query") ?? ""] ?? [];
-        const result = vector.map(([metric, value]) => ({ metric, value: [nowMs / 1000, value] }));
-        response.writeHead(status);
-        response.end(JSON.stringify({ status: "success", data: { resultType: "vector", result } }));
-      });
-    });
-    await new Promise<void>((done) => server?.listen(0, "127.0.0.1", done));
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const timeoutMs = hang ? 50 : 10_000;
+  async function ask(answers: Readonly<Record<string, StandInAnswer>>, timeoutMs = 10_000) {
+    const url = await prometheusStandIn((query) => answers[query]);
     return prometheusCounts({ url, operation: "image.resize", days: 14, nowMs, timeoutMs });
   }
 
@@ -84,8 +64,8 @@ describe("what Prometheus counted for the question whether legacy may go", () =>
   });
 
   it("cannot tell when it is refused or not answered", async () => {
-    expect(await ask(sound, 500)).toMatch(/no answer that can be used \(TypeError\)/);
-    server?.close();
-    expect(await ask(sound, 200, true)).toMatch(/no answer that can be used \(TimeoutError\)/);
+    expect(await ask({ ...sound, [queries.calls]: 500 })).toMatch(/can be used \(TypeError\)/);
+    const late = { ...sound, [queries.calls]: "hang" };
+    expect(await ask(late, 50)).toMatch(/can be used \(TimeoutError\)/);
   });
 });

@@ -1,11 +1,10 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { writeFile } from "node:fs/promises";
+import { describe, expect, it } from "vitest";
 import { type ReadySources, readyFacts } from "../../../src/app/ready/ready-facts.ts";
 import type { Snapshot, SnapshotOperation } from "../../../src/app/snapshot.ts";
 import { DrillCertificates } from "../../../src/disk/drill-certificates.ts";
 import type { InstanceStatus } from "../../../src/migration/fleet.ts";
+import { eachTestFolder } from "../../support/test-folder.ts";
 
 const name = "image.resize";
 const nowMs = Date.parse("2026-11-21T12:00:00.000Z");
@@ -26,18 +25,14 @@ function instance(of: string, startedAt: string, live = true): InstanceStatus {
 }
 
 describe("the facts that a legacy path is judged by", () => {
-  let folder: string;
-  beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), "changeover-ready-"));
-  });
-  afterEach(() => rm(folder, { recursive: true }));
+  const folder = eachTestFolder();
 
   const facts = (
     given: Partial<ReadySources> = {},
     instances: readonly InstanceStatus[] = [],
   ): ReturnType<typeof readyFacts> =>
     readyFacts({
-      config: { dataDir: folder, flagsDir: folder, prometheusUrl: null },
+      config: { dataDir: folder.path, flagsDir: folder.path, prometheusUrl: null },
       snapshot: { startedAt: "2026-11-01T00:00:00.000Z", instances } as unknown as Snapshot,
       ...{ now, live: true, entries: [], entriesMax: 1000, mismatches: [], nowMs, days: 14 },
       ...given,
@@ -59,7 +54,7 @@ describe("the facts that a legacy path is judged by", () => {
     ]);
     const prometheusUrl = "http://127.0.0.1:9";
     const blind = await facts({
-      config: { dataDir: folder, flagsDir: folder, prometheusUrl },
+      config: { dataDir: folder.path, flagsDir: folder.path, prometheusUrl },
     });
     expect([blind.counts, blind.noCounts]).toEqual([
       null,
@@ -87,16 +82,16 @@ describe("the facts that a legacy path is judged by", () => {
       ...{ enabled: true, percentage: 0, shadowPercentage: 0 },
       ...{ groupId: "image", stickiness: "routingKey" },
     };
-    await writeFile(join(folder, `${name}.json`), JSON.stringify(flag));
+    await writeFile(folder.in(`${name}.json`), JSON.stringify(flag));
     const at = "2026-10-01T00:00:00.000Z";
-    const drills = new DrillCertificates(folder);
+    const drills = new DrillCertificates(folder.path);
     await drills.keep({ operation: name, at, passed: true, results: [] });
     const found = await facts({ entriesMax: 0 });
     expect(found).toMatchObject({
       ...{ removeBy: "2027-06-30", drilledMs: Date.parse(at), truncated: true },
     });
     const none = await facts({
-      config: { dataDir: folder, flagsDir: "/nowhere", prometheusUrl: null },
+      config: { dataDir: folder.path, flagsDir: "/nowhere", prometheusUrl: null },
     });
     expect(none.removeBy).toBe(null);
   });
