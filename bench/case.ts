@@ -35,6 +35,8 @@ export interface CaseContext {
   readonly runChild: <R>(job: Omit<ChildJob, "clock" | "signal" | "onProgress">) => Promise<R>;
   /** The real backend in its own processes, behind a network (default `loopback`); started at first use. */
   readonly sandbox: (network?: NetworkName) => Promise<SupabaseAccess>;
+  /** Whether that backend keeps what it is given in memory, or on the disk of this machine. */
+  readonly storesInMemory: () => Promise<boolean>;
   /** A server that reads and forgets, in its own process. */
   readonly sink: () => Promise<SinkReady>;
 }

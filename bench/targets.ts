@@ -46,6 +46,7 @@ const schema = v.strictObject({
       limit: v.number(),
       unit: text,
       coresMin: v.exactOptional(v.number()),
+      obstacle: v.exactOptional(text),
     }),
   ),
   peerExceptions: v.array(v.strictObject({ case: text, peer: text, reason: text })),

@@ -11,6 +11,7 @@ import type { CaseContext, CaseNeeds, Tier } from "./case.ts";
 import type { NetworkName } from "./network/profiles.ts";
 import { type ProxyProcess, startProxy } from "./network/proxied.ts";
 import type { SinkReady } from "./servers/sink.ts";
+import { openStoreFolder, type StoreFolder } from "./servers/store-folder.ts";
 
 /** How a run is made. */
 export interface WorkplaceOptions {
@@ -27,6 +28,7 @@ export class Workplace {
   readonly #folder: string;
   readonly #closers: (() => Promise<unknown>)[] = [];
   readonly #proxies = new Map<NetworkName, Promise<ProxyProcess>>();
+  #storeFolder: Promise<StoreFolder> | undefined;
   #sandbox: Promise<Sandbox> | undefined;
   #sink: Promise<SinkReady> | undefined;
 
@@ -47,6 +49,7 @@ export class Workplace {
       progress: update,
       runChild: (job) => runInChild({ ...job, clock, signal, onProgress: update }),
       sandbox: (network = "loopback") => this.#access(network),
+      storesInMemory: async () => (await this.#store()).isMemory,
       sink: () => {
         signal.throwIfAborted();
         this.#sink ??= this.#startSink();
@@ -80,7 +83,7 @@ export class Workplace {
     const { clock, signal } = this.#options;
     signal.throwIfAborted();
     if (this.#sandbox === undefined) {
-      this.#sandbox = startSandbox({ dataDir: join(this.#folder, "sandbox"), clock });
+      this.#sandbox = this.#store().then(({ path }) => startSandbox({ dataDir: path, clock }));
       this.#closers.push(async () => (await this.#sandbox)?.close());
     }
     const { supabase } = (await this.#sandbox).addresses;
@@ -95,6 +98,14 @@ export class Workplace {
       proxy = started;
     }
     return { ...supabase, url: `http://127.0.0.1:${(await proxy).port}` };
+  }
+
+  #store(): Promise<StoreFolder> {
+    if (this.#storeFolder === undefined) {
+      this.#storeFolder = openStoreFolder(this.#folder);
+      this.#closers.push(async () => (await this.#storeFolder)?.remove());
+    }
+    return this.#storeFolder;
   }
 
   async #startSink(): Promise<SinkReady> {

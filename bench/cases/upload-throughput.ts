@@ -151,6 +151,7 @@ async function throughput(
     });
     results.push(convertPairs(pairsMs, (ms) => (load.files * load.bytes) / 1000 / ms));
   }
+  const isMemory = await context.storesInMemory();
   const subject = {
     case: load.name,
     measure: legacyAtOnce ? "throughput, all at once" : "throughput",
@@ -158,7 +159,7 @@ async function throughput(
     better: "higher",
     resolution: null,
     nodeFlags: [],
-    note: noteOf(load, legacyAtOnce),
+    note: `${noteOf(load, legacyAtOnce)}; stored ${isMemory ? "in memory" : "on disk"}`,
   } as const;
   return comparisonOf(subject, results, seededRandom(context.seed));
 }

@@ -24,6 +24,8 @@ export interface Target {
   readonly unit: string;
   /** Cores without which it cannot be judged. */
   readonly coresMin?: number;
+  /** What stands in the way where it is missed: a limit that was measured or follows from one, in words. */
+  readonly obstacle?: string;
 }
 
 /**
@@ -45,7 +47,7 @@ export interface TargetResult {
   readonly value: number | null;
   readonly ci95: Interval | null;
   readonly verdict: TargetVerdict;
-  /** Why it is inconclusive; empty otherwise. */
+  /** Why it is inconclusive, or what stands in the way where it is missed; else empty. */
   readonly why: string;
 }
 
@@ -61,7 +63,7 @@ export interface Measured {
 
 /** Finds what belongs to a target and judges it. */
 export function judgeTarget(target: Target, measured: Measured): TargetResult {
-  const { id, text, source, unit, bound, limit, coresMin = 0 } = target;
+  const { id, text, source, unit, bound, limit, coresMin = 0, obstacle = "" } = target;
   const found = measuredBy(target, measured);
   const known = { id, text, source, case: target.case, unit, bound, limit };
   if (measured.cores < coresMin) {
@@ -76,7 +78,9 @@ export function judgeTarget(target: Target, measured: Measured): TargetResult {
     ? "a quick run decides nothing"
     : verdict === "inconclusive"
       ? "the limit is inside the interval"
-      : "";
+      : verdict === "fail"
+        ? obstacle
+        : "";
   return { ...known, ...found, verdict, why };
 }
 

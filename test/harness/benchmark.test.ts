@@ -1,16 +1,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readdir, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { BenchmarkCase, CaseContext } from "../../bench/case.ts";
 import { chooseCases } from "../../bench/cases.ts";
 import { progressTo } from "../../bench/progress.ts";
 import { runBenchmark } from "../../bench/run.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import { currentLoad } from "../../src/harness/machine.ts";
+import { eachTestFolder } from "../support/test-folder.ts";
 import { isGoneWithin } from "./processes.ts";
 
 const main = fileURLToPath(new URL("../../bench/main.ts", import.meta.url));
@@ -21,20 +20,12 @@ interface Ended {
   readonly err: string;
 }
 
-let temporary: string;
-
-beforeEach(async () => {
-  temporary = await mkdtemp(join(tmpdir(), "changeover-bench-test-"));
-});
-
-afterEach(async () => {
-  await rm(temporary, { recursive: true, force: true });
-});
+const folder = eachTestFolder();
 
 function start(...args: string[]): { child: ChildProcess; ended: Promise<Ended> } {
   const child = spawn(process.execPath, [main, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, TMPDIR: temporary },
+    env: { ...process.env, TMPDIR: folder.path },
   });
   let out = "";
   let err = "";
@@ -100,7 +91,7 @@ describe("the benchmark's command", () => {
       expect(err).toContain("Stopped; nothing was written.");
       expect(children).toHaveLength(1);
       for (const pid of children) expect(await isGoneWithin(pid, 0)).toBe(true);
-      expect(await readdir(temporary)).toEqual([]);
+      expect(await readdir(folder.path)).toEqual([]);
     },
   );
 });

@@ -1,12 +1,4 @@
-/** Is there a process of that id, of any user? A zombie counts until its parent has taken note. */
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
+import { isAlive } from "../support/processes.ts";
 
 /** Waits until the process is gone, for at most `limitMs` milliseconds; says whether it is. */
 export async function isGoneWithin(pid: number, limitMs: number): Promise<boolean> {

@@ -119,4 +119,11 @@ describe("a target", () => {
   it("fails when it is missed", () => {
     expect(judgeTarget({ ...target, limit: 2.1 }, measured).verdict).toBe("fail");
   });
+
+  it("says what stands in the way where it is missed, and only there", () => {
+    const obstacle = "One core hashes no faster.";
+    expect(judgeTarget({ ...target, obstacle }, measured)).toMatchObject({ why: "" });
+    const harder = { ...target, obstacle, limit: 3 };
+    expect(judgeTarget(harder, measured)).toMatchObject({ verdict: "fail", why: obstacle });
+  });
 });
