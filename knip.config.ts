@@ -4,6 +4,7 @@ const config: KnipConfig = {
   entry: [
     "src/changeover.ts",
     "src/files.ts",
+    "src/bench.ts",
     "src/openfeature.ts",
     "src/unleash.ts",
     "src/postgres.ts",
@@ -13,6 +14,7 @@ const config: KnipConfig = {
     "src/sync.ts",
     // Started by its path.
     "src/sync/worker.ts",
+    "src/files/streaming/hash-worker.ts",
     "src/cli/commands/demo/traffic/worker.ts",
     "src/metrics/opentelemetry.ts",
     "src/sandbox/child/*.ts",

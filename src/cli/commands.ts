@@ -27,6 +27,9 @@ export const groups: Readonly<Record<string, string>> = {
 const pathOption = row("--path <path>", "force a path", { choices: ["legacy", "candidate"] });
 const keyOption = row("--key <key>", "routing key: the same key stays on the same path");
 const percentagesOption = row("--percentages", "percentages and on or off too, which are live");
+const bandwidthOption = row("--bwlimit <bytes>", "bytes in a second, all of them together", {
+  ...whole("--bwlimit", 65_536, 999_999_999_999),
+});
 const purposeOption = row("--purpose <purpose>", "what the file is for");
 
 /** Every command, in the order of `--help`. A command's code is only loaded when it runs. */
@@ -72,6 +75,8 @@ export const commands: readonly CommandRow[] = [
         choices: duplicateChoices,
         fallback: "force",
       }),
+      bandwidthOption,
+      dryRunOption,
     ],
     examples: [
       "changeover upload report.pdf",
@@ -89,6 +94,7 @@ export const commands: readonly CommandRow[] = [
     options: [
       row("-o, --output <file>", "where to put it; - is standard output (default: its own name)"),
       row("--force", "overwrite, and send binary content to a terminal"),
+      bandwidthOption,
       pathOption,
       keyOption,
     ],
@@ -119,7 +125,7 @@ export const commands: readonly CommandRow[] = [
     name: "rm",
     words: "<ids...>",
     meaning: "Delete files",
-    options: [pathOption, keyOption],
+    options: [dryRunOption, pathOption, keyOption],
     examples: ["changeover rm 0b8f7c1e-5a35-4c7e-9d57-0a6f2f1c9e10"],
     load: async () => (await import("./commands/listing.ts")).remove,
   },
@@ -133,6 +139,8 @@ export const commands: readonly CommandRow[] = [
         ...whole("--grace", 0, 525_600),
         fallback: 1440,
       }),
+      dryRunOption,
+      bandwidthOption,
       row("--no-providers", "leave AI providers alone, as where other programs share the account"),
     ],
     examples: ["changeover verify", "changeover verify --hash --json", "changeover verify --fix"],
@@ -155,7 +163,12 @@ export const commands: readonly CommandRow[] = [
       row("--bwlimit <bytes>", "bytes in a second, all objects together", {
         ...whole("--bwlimit", 1024, 999_999_999_999),
       }),
-      row("--shard <part>", "one part of the objects, as in 1/3, for several machines at once"),
+      row("--batch-size <number>", "objects that a machine takes from the queue at once", {
+        ...whole("--batch-size", 1, 1000),
+        fallback: 50,
+      }),
+      row("--queue", "share the work on Postgres, and fail without one"),
+      row("--no-queue", "work alone, also where there is a Postgres to share the work on"),
     ],
     examples: [
       "changeover backfill --dry-run",

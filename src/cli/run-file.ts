@@ -21,6 +21,8 @@ export interface RunRecord extends ProcessIdentity {
   readonly backend: Backend | null;
   /** The embedded Postgres and Unleash, for commands beside it; null: there are none. */
   readonly shared: SharedAddresses | null;
+  /** Its folder of flag files, for commands in other folders; null while it is starting. */
+  readonly flagsDir: string | null;
   /** The embedded backend's processes, which end with the main one. */
   readonly children: readonly ProcessIdentity[];
 }
@@ -65,6 +67,7 @@ const schema: v.GenericSchema<unknown, RunRecord> = v.object({
     ),
     null,
   ),
+  flagsDir: v.optional(v.nullable(v.string()), null),
   children: v.array(v.object(identity)),
 });
 
@@ -109,7 +112,7 @@ export class RunFile {
       if (before !== null && (await isRunning(before))) throw alreadyRunning(before);
       const cleared = text === null ? null : await clearAway(before, clock);
       const since = new Date(clock.now()).toISOString();
-      const empty = { gateway: null, backend: null, shared: null, children: [] };
+      const empty = { gateway: null, backend: null, shared: null, flagsDir: null, children: [] };
       const record: RunRecord = { version: 1, ...self, dataDir, since, ...empty };
       await replaceFile(path, print(record));
       return new RunFile(path, record, cleared);
@@ -118,7 +121,7 @@ export class RunFile {
 
   /** Tells other commands where things are. Throws what the disk throws. */
   async announce(
-    facts: Partial<Pick<RunRecord, "gateway" | "backend" | "shared">> & {
+    facts: Partial<Pick<RunRecord, "gateway" | "backend" | "shared" | "flagsDir">> & {
       readonly pids?: readonly number[];
     },
   ): Promise<void> {

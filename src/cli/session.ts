@@ -58,7 +58,18 @@ export async function withOperator<T>(
   const { dataDir } = context.config();
   await openDataFolder(dataDir);
   const app = await openApp(context, null);
-  return using(localOperator(app, `directly on ${dataDir}; nothing is running`), use);
+  const way = `directly on ${dataDir}; nothing is running`;
+  return using(localOperator(app, { way, effect: effectOf(context.config()) }), use);
+}
+
+/** When flags and rollouts that are written while nothing runs count. */
+function effectOf({ dataDir, flagsFrom, unleashUrl, postgresUrl }: Config): string | null {
+  // They were written to servers that every process reads.
+  if (unleashUrl !== null) return null;
+  const light = flagsFrom === "file" || (flagsFrom === null && postgresUrl !== null);
+  return light
+    ? `Nothing is running: this changed files in ${dataDir}, and takes effect with changeover start.`
+    : `Nothing is running: this changed the light mode's files in ${dataDir} alone, and takes effect when you start with --flags file. The embedded Unleash of a plain changeover start does not read them.`;
 }
 
 /** A running product with both its doors: for callers, and for operators. */
@@ -145,11 +156,12 @@ async function withBackend<T>(
   }
 }
 
-/** The configuration of a command beside a running product: it goes to the product's own servers. */
+/** The configuration of a command beside a running product: its own servers, and its flag files. */
 export async function sharedConfig(context: CommandContext): Promise<Config> {
   const config = context.config();
   const run = await liveRun(context);
-  return run?.shared == null ? config : { ...config, ...run.shared };
+  const flagsDir = run?.flagsDir ?? config.flagsDir;
+  return { ...config, ...run?.shared, flagsDir };
 }
 
 async function openApp(context: CommandContext, backend: Backend | null): Promise<App> {

@@ -7,9 +7,6 @@ import type { ProviderName } from "./file-manager.ts";
  */
 export type WriteEffect = "absent" | "possible";
 
-/** The provider an error came from. */
-export type ErrorProvider = Exclude<ProviderName, "none">;
-
 /** No such file, or one of another owner: callers must not be able to tell the two apart. */
 export function notFound(id: string): CodedError {
   return new CodedError("FILES_NOT_FOUND", `There is no file ${quoted(id)}.`, { status: 404 });
@@ -85,6 +82,15 @@ export function unsupportedType(
     "FILES_UNSUPPORTED_TYPE",
     `Provider ${provider} does not take ${quoted(name)} for purpose ${purpose}: its extension must be one of ${accepted.join(" ")}.`,
     { status: 415, details: { provider, purpose, accepted } },
+  );
+}
+
+/** A file whose type is refused whatever it calls itself; `whose` rule it is, such as `provider kimi`. */
+export function blockedType(name: string, mimeType: string, whose: string): CodedError {
+  return new CodedError(
+    "FILES_BLOCKED_TYPE",
+    `The file ${quoted(name)} is ${mimeType}, which ${whose} refuses. Send another file.`,
+    { status: 415, details: { mimeType } },
   );
 }
 
@@ -216,7 +222,7 @@ export function backendUnavailable(failure: BackendFailure): CodedError {
   return new CodedError(
     "FILES_BACKEND_UNAVAILABLE",
     `The storage backend did not answer properly while ${failure.during}: ${failure.reason}. Try again; if it stays so, check the backend.`,
-    { ...sharedOptions(failure), status: 503, retryable: true },
+    { ...failureOptions(failure), status: 503, retryable: true },
   );
 }
 
@@ -225,90 +231,7 @@ export function backendRejected(failure: BackendFailure): CodedError {
   return new CodedError(
     "FILES_BACKEND_REJECTED",
     `The storage backend refused while ${failure.during}: ${failure.reason}. Check its configuration and keys.`,
-    { ...sharedOptions({ effect: "absent", ...failure }), status: 502 },
-  );
-}
-
-/** What is known about a failure of an AI provider. */
-export interface ProviderFailure {
-  readonly provider: ErrorProvider;
-  /** What was being done, such as `uploading a file`. */
-  readonly during: string;
-  /** Why, in a few words. Never contents or keys. */
-  readonly reason: string;
-  /** The HTTP status the provider answered with, when it answered. */
-  readonly providerStatus?: number | undefined;
-  /** The provider's own `type` or `code`. */
-  readonly providerCode?: string | undefined;
-  /** The provider's request id, for its support. */
-  readonly requestId?: string | undefined;
-  readonly effect?: WriteEffect;
-  readonly retryAfterSeconds?: number | undefined;
-  readonly cause?: unknown;
-  /** More machine-readable facts, such as a limit and what was found. */
-  readonly facts?: Readonly<Record<string, unknown>>;
-}
-
-/** The provider did not answer, answered nonsense, or has an outage. */
-export function providerUnavailable(failure: ProviderFailure): CodedError {
-  return new CodedError(
-    "FILES_PROVIDER_UNAVAILABLE",
-    `Provider ${failure.provider} did not answer properly while ${failure.during}: ${failure.reason}. Try again later.`,
-    { ...providerOptions(failure), status: 503, retryable: true },
-  );
-}
-
-/**
- * The provider refused this request and will refuse it again. `status` 400 when what the user sent was
- * refused, 502 (default) when the request itself was wrong.
- */
-export function providerRejected(failure: ProviderFailure, status: 400 | 502 = 502): CodedError {
-  const advice =
-    status === 400 ? "Change the file or its purpose." : "Check the provider's settings.";
-  return new CodedError(
-    "FILES_PROVIDER_REJECTED",
-    `Provider ${failure.provider} refused while ${failure.during}: ${failure.reason}. ${advice}`,
-    { ...providerOptions({ effect: "absent", ...failure }), status },
-  );
-}
-
-/** The provider is busy or asks for fewer requests: the same call works later. */
-export function providerThrottled(failure: ProviderFailure): CodedError {
-  const wait =
-    failure.retryAfterSeconds === undefined
-      ? "Try again later"
-      : `Try again in ${failure.retryAfterSeconds} s`;
-  return new CodedError(
-    "FILES_PROVIDER_THROTTLED",
-    `Provider ${failure.provider} asks to slow down while ${failure.during}: ${failure.reason}. ${wait}.`,
-    { ...providerOptions({ effect: "absent", ...failure }), status: 429, retryable: true },
-  );
-}
-
-/** A quota, balance or count at the provider is used up: waiting does not help. */
-export function providerQuota(failure: ProviderFailure): CodedError {
-  return new CodedError(
-    "FILES_PROVIDER_QUOTA",
-    `A quota at provider ${failure.provider} is used up while ${failure.during}: ${failure.reason}. Remove files there, or raise the quota or balance.`,
-    { ...providerOptions({ effect: "absent", ...failure }), status: 429 },
-  );
-}
-
-/** The provider does not take our key, or the key may not do this. */
-export function providerUnauthorised(failure: ProviderFailure): CodedError {
-  return new CodedError(
-    "FILES_PROVIDER_UNAUTHORISED",
-    `Provider ${failure.provider} refused our key while ${failure.during}: ${failure.reason}. Check the key and the base URL: keys of one region do not work in another.`,
-    { ...providerOptions({ effect: "absent", ...failure }), status: 502 },
-  );
-}
-
-/** Settings with which a provider cannot be reached; `why` never names the key. */
-export function providerMisconfigured(provider: ErrorProvider, why: string): CodedError {
-  return new CodedError(
-    "FILES_PROVIDER_MISCONFIGURED",
-    `Provider ${provider} cannot be used: ${why}. Correct the configuration.`,
-    { status: 500, details: { provider } },
+    { ...failureOptions({ effect: "absent", ...failure }), status: 502 },
   );
 }
 
@@ -338,28 +261,15 @@ function quoted(value: string, maxLength = 120): string {
   );
 }
 
-function sharedOptions(failure: BackendFailure): CodedErrorOptions {
+/** What errors of servers behind us have in common. */
+export function failureOptions(
+  failure: Pick<BackendFailure, "effect" | "retryAfterSeconds" | "cause">,
+): CodedErrorOptions {
   return {
     ...(failure.retryAfterSeconds === undefined
       ? {}
       : { retryAfterSeconds: failure.retryAfterSeconds }),
     cause: failure.cause,
     details: { effect: failure.effect ?? ("possible" satisfies WriteEffect) },
-  };
-}
-
-function providerOptions(failure: ProviderFailure): CodedErrorOptions {
-  const { provider, providerStatus, providerCode, requestId } = failure;
-  const shared = sharedOptions(failure);
-  return {
-    ...shared,
-    details: {
-      ...shared.details,
-      provider,
-      providerStatus,
-      providerCode,
-      requestId,
-      ...failure.facts,
-    },
   };
 }

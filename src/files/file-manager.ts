@@ -120,9 +120,17 @@ export interface FilePage {
   readonly hasMore: boolean;
 }
 
+/** A part of a deleted file that could not be removed. */
+export type LeftPart = "row" | "provider-file" | "object";
+
 export interface DeletedFile {
   readonly id: string;
   readonly deleted: true;
+  /**
+   * What of its content could not be removed now; absent when nothing is left. Nobody can reach it any
+   * more, and `changeover verify --fix` removes it.
+   */
+  readonly left?: readonly LeftPart[];
 }
 
 /** How far an upload is; called often, so it must be cheap. */
@@ -140,7 +148,10 @@ export interface FileManager {
   download(request: DownloadRequest, call: Call): Promise<Download>;
   info(request: FileRequest, call: Call): Promise<StoredFile>;
   list(request: ListRequest, call: Call): Promise<FilePage>;
-  /** Removes the file, and its content with it when no other file shares it. */
+  /**
+   * Removes the file, and its content with it when no other file shares it. The answer names what could
+   * not be removed (`left`); the file itself is gone then too.
+   */
   delete(request: FileRequest, call: Call): Promise<DeletedFile>;
   /** Closes what it holds open. */
   close(): Promise<void>;

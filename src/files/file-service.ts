@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { LogFields, Logger } from "../base/logger.ts";
 import type { Answered, CallOptions } from "../migration/call.ts";
 import type { MigratedFunction } from "../migration/operation.ts";
-import { notFound, tooLarge, unknownProvider } from "./errors.ts";
+import { blockedType, notFound, tooLarge, unknownProvider } from "./errors.ts";
 import type {
   DeletedFile,
   Download,
@@ -19,7 +19,7 @@ import type {
 } from "./file-manager.ts";
 import { autoProvider, providerNames } from "./file-manager.ts";
 import { normalFileName } from "./file-name.ts";
-import { mimeTypeOf } from "./mime.ts";
+import { matchesType, mimeTypeOf } from "./mime.ts";
 import type { ProviderProfile } from "./providers/profiles.ts";
 import { checkUpload } from "./providers/upload-check.ts";
 import type { ProviderSelector } from "./selection/provider-selector.ts";
@@ -72,12 +72,21 @@ export interface UploadAnswer extends Answer<StoredFile> {
   readonly choice: ProviderChoice | null;
 }
 
+/** What an upload would be. */
+export interface UploadPlan {
+  readonly request: UploadRequest;
+  /** Null where the caller named the provider. */
+  readonly choice: ProviderChoice | null;
+}
+
 /**
  * The door of the file system, for the gateway and for the command line: checks names, purposes, types
  * and limits before any path sees the call, then sends it through the facade. Throws coded errors only;
  * an error carries `answered` facts under the same request id in the log.
  */
 export interface FileService {
+  /** Checks an upload and chooses its provider as `upload` does, and sends nothing. */
+  plan(input: UploadInput, options?: CallOptions): Promise<UploadPlan>;
   upload(input: UploadInput, options?: CallOptions): Promise<UploadAnswer>;
   download(request: DownloadRequest, options?: CallOptions): Promise<Answer<Download>>;
   info(request: FileRequest, options?: CallOptions): Promise<Answer<StoredFile>>;
@@ -92,6 +101,8 @@ export interface FileServiceOptions {
   readonly profiles: readonly ProviderProfile[];
   /** Largest file in bytes, whatever its provider would take. */
   readonly maxFileBytes: number;
+  /** MIME types that nobody may store, such as `application/x-msdownload` or `video/*`; default: none. */
+  readonly blockedTypes?: readonly string[];
   /** Chooses for uploads to `auto`; without one they are refused. */
   readonly selector?: Pick<ProviderSelector, "choose"> | null;
   /** Told which provider was chosen, by rules and never by names; default: nobody is. */
@@ -104,14 +115,14 @@ const idPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** Puts the checks in front of the migrated operations. */
 export function createFileService(options: FileServiceOptions): FileService {
   const { files } = options;
+  const planned = async (input: UploadInput, callOptions: CallOptions | undefined) => {
+    const { input: settled, choice, call } = await withProvider(input, options, callOptions);
+    return { request: await checkedUpload(settled, options), choice, call };
+  };
   return {
+    plan: planned,
     async upload(input, callOptions) {
-      const {
-        input: settled,
-        choice,
-        call: told,
-      } = await withProvider(input, options, callOptions);
-      const request = await checkedUpload(settled, options);
+      const { request, choice, call: told } = await planned(input, callOptions);
       return { ...(await answer(told, (call) => files.upload(request, call))), choice };
     },
     download: async (request, callOptions) => {
@@ -203,7 +214,7 @@ function checkSize(name: string, sizeBytes: number, maxFileBytes: number): void 
 
 async function checkedUpload(
   input: UploadInput,
-  { profiles, maxFileBytes }: FileServiceOptions,
+  { profiles, maxFileBytes, blockedTypes = [] }: FileServiceOptions,
 ): Promise<UploadRequest> {
   const { owner, source, metadata = {}, progress, keepPartial, onDuplicate } = input;
   const name = normalFileName(input.name);
@@ -212,6 +223,9 @@ async function checkedUpload(
   const { sizeBytes } = source;
   checkSize(name, sizeBytes, maxFileBytes);
   const mimeType = input.mimeType ?? (await mimeTypeOf(source, name));
+  if (matchesType(mimeType, blockedTypes)) {
+    throw blockedType(name, mimeType, "this service (CHANGEOVER_BLOCKED_TYPES)");
+  }
   const { provider } = profile;
   checkUpload(profile, { provider, purpose, name, mimeType, sizeBytes });
   return {

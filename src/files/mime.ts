@@ -35,6 +35,12 @@ export async function mimeTypeOf(source: FileSource, name: string): Promise<stri
   });
 }
 
+/** Does the type match one of these, such as `application/zip` or `video/*`? Pure. */
+export function matchesType(mimeType: string, types: readonly string[]): boolean {
+  const [family = ""] = mimeType.split("/");
+  return types.some((type) => type === mimeType || type === `${family}/*`);
+}
+
 interface Choice {
   readonly when: (evidence: MimeEvidence) => boolean;
   readonly type: (evidence: MimeEvidence) => string | null;
@@ -47,7 +53,10 @@ const choices: readonly Choice[] = [
     when: (e) => e.byContent !== null && isInside(e.byContent, e.byExtension),
     type: (e) => e.byExtension,
   },
-  { when: (e) => e.byContent !== null, type: (e) => e.byContent },
+  {
+    when: (e) => e.byContent !== null && !(e.isText && lettersOnly.includes(e.byContent)),
+    type: (e) => e.byContent,
+  },
   { when: (e) => e.isText && isTextType(e.byExtension), type: (e) => e.byExtension },
   { when: (e) => e.isText, type: () => "text/plain" },
   // Bytes that are no text are not served as text, whatever the file calls itself.
@@ -60,6 +69,16 @@ function chooseMimeType(evidence: MimeEvidence): string {
   const choice = choices.find((each) => each.when(evidence));
   return choice?.type(evidence) ?? UNKNOWN_MIME_TYPE;
 }
+
+/** Binary formats whose signature is a few letters: a text may begin with them, as in "BMW" or "MZ-80". */
+const lettersOnly: readonly string[] = [
+  "application/x-msdownload",
+  "application/x-bzip2",
+  "application/x-shockwave-flash",
+  "audio/mpeg",
+  "image/bmp",
+  "video/x-flv",
+];
 
 /** Formats that are kept inside a more general one whose signature is all that the content shows. */
 const containers: Readonly<Record<string, RegExp>> = {

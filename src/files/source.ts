@@ -226,7 +226,8 @@ async function verifyHandle(source: FileSource, path: string, handle: FileHandle
   if (identityOf(path, state) !== source.identity) throw sourceChanged(`The file ${path}`);
 }
 
-function identityOf(path: string, { size, mtimeNs, ino }: FileState): string {
+/** Tells one state of a file from another, as text. */
+export function identityOf(path: string, { size, mtimeNs, ino }: FileState): string {
   return `${size}:${mtimeNs}:${ino}:${path}`;
 }
 

@@ -1,14 +1,11 @@
 import { existsSync, readdirSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { changeover, TestFolder } from "./command-line.ts";
+import { describe, expect, it, vi } from "vitest";
+import { eachTestFolder } from "../support/test-folder.ts";
+import { changeover } from "./command-line.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
-let folder: TestFolder;
-beforeEach(() => {
-  folder = new TestFolder();
-});
-afterEach(() => folder.remove());
+const folder = eachTestFolder();
 
 const bench = (module: string, ...words: string[]) =>
   changeover(["bench", "--module", `test/harness/fixtures/${module}.ts`, "--quick", ...words]);

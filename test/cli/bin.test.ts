@@ -1,15 +1,9 @@
 import { spawn } from "node:child_process";
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import {
-  bin,
-  changeover,
-  ended,
-  isAlive,
-  startChangeover,
-  TestFolder,
-  until,
-} from "./command-line.ts";
+import { isAlive } from "../support/processes.ts";
+import { TestFolder } from "../support/test-folder.ts";
+import { bin, changeover, ended, startChangeover, until } from "./command-line.ts";
 
 vi.setConfig({ testTimeout: 90_000 });
 

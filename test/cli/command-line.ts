@@ -1,8 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The program as a user starts it. */
@@ -101,32 +98,9 @@ export async function startChangeover(dataDir: string, options: RunOptions = {})
   return { child, pid, gateway, dataDir, end };
 }
 
-/** A folder that is gone after the tests. */
-export class TestFolder {
-  readonly path: string = mkdtempSync(join(tmpdir(), "changeover-cli-"));
-
-  in(...parts: readonly string[]): string {
-    return join(this.path, ...parts);
-  }
-
-  remove(): Promise<void> {
-    return rm(this.path, { recursive: true, force: true });
-  }
-}
-
 /** The error that a command printed with `--json`. */
 export function errorOf({ stderr }: Ran): { readonly code: string; readonly message: string } {
   return (JSON.parse(stderr) as { error: { code: string; message: string } }).error;
-}
-
-/** Is there a process with this number? */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Waits until `test` holds, for 10 s at most. */

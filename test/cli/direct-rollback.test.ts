@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { FakeUnleash } from "../flags/unleash/fake-unleash.ts";
-import { changeover, errorOf, type Ran, TestFolder } from "./command-line.ts";
+import { TestFolder } from "../support/test-folder.ts";
+import { changeover, errorOf, type Ran } from "./command-line.ts";
 
 vi.setConfig({ testTimeout: 90_000 });
 

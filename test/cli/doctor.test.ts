@@ -1,16 +1,12 @@
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { type Config, readConfig } from "../../src/app/config.ts";
 import { checkDataFolder, checkDisk, checkSecrets } from "../../src/cli/doctor/folder-checks.ts";
 import { checkClock, checkMemory, checkNode } from "../../src/cli/doctor/machine-checks.ts";
 import { checkBackend, checkGateway, checkProviders } from "../../src/cli/doctor/product-checks.ts";
-import { TestFolder } from "./command-line.ts";
+import { eachTestFolder } from "../support/test-folder.ts";
 
-let folder: TestFolder;
-beforeEach(() => {
-  folder = new TestFolder();
-});
-afterEach(() => folder.remove());
+const folder = eachTestFolder();
 const config = (environment: Record<string, string> = {}): Config =>
   readConfig({ CHANGEOVER_DATA_DIR: folder.in("data"), CHANGEOVER_PORT: "0", ...environment });
 

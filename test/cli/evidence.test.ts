@@ -1,17 +1,14 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { FileMismatchStore } from "../../src/disk/mismatch-store.ts";
 import type { MismatchCase } from "../../src/shadow/cases/mismatch-case.ts";
-import { changeover, errorOf, type Ran, TestFolder } from "./command-line.ts";
+import { eachTestFolder } from "../support/test-folder.ts";
+import { changeover, errorOf, type Ran } from "./command-line.ts";
 
 vi.setConfig({ testTimeout: 90_000 });
 
-let folder: TestFolder;
-beforeEach(() => {
-  folder = new TestFolder();
-});
-afterEach(() => folder.remove());
+const folder = eachTestFolder();
 
 const run = (...words: string[]): Promise<Ran> =>
   changeover([...words, "--data-dir", folder.in("data")]);

@@ -8,14 +8,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import {
-  changeover,
-  errorOf,
-  type Ran,
-  type Started,
-  startChangeover,
-  TestFolder,
-} from "./command-line.ts";
+import { TestFolder } from "../support/test-folder.ts";
+import { changeover, errorOf, type Ran, type Started, startChangeover } from "./command-line.ts";
 
 // Every command is a process of its own, and many run at once.
 vi.setConfig({ testTimeout: 90_000 });

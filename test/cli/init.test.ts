@@ -10,19 +10,16 @@ import {
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { writeNewFiles } from "../../src/cli/commands/init/new-files.ts";
-import { changeover, errorOf, type Ran, repository, TestFolder } from "./command-line.ts";
+import { eachTestFolder } from "../support/test-folder.ts";
+import { changeover, errorOf, type Ran, repository } from "./command-line.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 const run = promisify(execFile);
 
 describe("changeover init", () => {
-  let folder: TestFolder;
-  beforeEach(() => {
-    folder = new TestFolder();
-  });
-  afterEach(() => folder.remove());
+  const folder = eachTestFolder();
 
   const init = (...words: string[]): Promise<Ran> => changeover(["init", ...words]);
   const files = (...parts: string[]): string[] => readdirSync(folder.in(...parts)).sort();

@@ -1,5 +1,6 @@
 import { cpSync, writeFileSync } from "node:fs";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { eachTestFolder, TestFolder } from "../support/test-folder.ts";
 import {
   changeover,
   errorOf,
@@ -7,7 +8,6 @@ import {
   repository,
   type Started,
   startChangeover,
-  TestFolder,
 } from "./command-line.ts";
 
 vi.setConfig({ testTimeout: 90_000 });
@@ -20,11 +20,7 @@ interface Flag {
 }
 
 describe("an operator's commands while nothing runs", () => {
-  let folder: TestFolder;
-  beforeEach(() => {
-    folder = new TestFolder();
-  });
-  afterEach(() => folder.remove());
+  const folder = eachTestFolder();
   const run = (...words: string[]): Promise<Ran> =>
     changeover([...words, "--json", "--data-dir", folder.in("data")]);
 
@@ -53,6 +49,26 @@ describe("an operator's commands while nothing runs", () => {
     );
     expect(journal.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["flag", "rearm"]));
     expect(journal.map(({ why: reason }) => reason)).toContain("wrong hashes");
+  });
+
+  it.each<[string[], RegExp]>([
+    [["flags", "set", "upload", "5"], /^Nothing is running: .*start with --flags file\./m],
+    [["rollback", "upload"], /^The latch counts however you start.*\n.*start with --flags file\./m],
+    [["rearm", "upload"], /^The latch counts however you start.*\n.*start with --flags file\./m],
+    [["rollout", "start", "upload"], /^Nothing is running: .*start with --flags file\./m],
+  ])("say of %j that a plain start does not take it up", async (words, told) => {
+    const environment = { CHANGEOVER_FLAGS: "" };
+    const ran = await changeover([...words, "--data-dir", folder.in("data")], { environment });
+    expect(ran).toMatchObject({ code: 0, stdout: expect.stringMatching(told) });
+  });
+
+  it("name no other way to start where flags come from files anyway, and none where nothing was done", async () => {
+    const words = ["upload", "--data-dir", folder.in("data")];
+    const dry = await changeover(["rollout", "start", ...words, "--dry-run"]);
+    expect(dry).toMatchObject({ code: 0, stdout: expect.not.stringContaining("takes effect") });
+    const { stdout } = await changeover(["rollout", "start", ...words]);
+    expect(stdout).toMatch(/^Nothing is running: .* takes effect with changeover start\.$/m);
+    expect(stdout).not.toContain("--flags file");
   });
 
   it.each<[string[], string, number, RegExp]>([
@@ -120,7 +136,7 @@ describe("an operator's commands while changeover runs", () => {
     expect(value<{ pid: number }>(byAddress).pid).toBe(started.pid);
     const said = await changeover(["status", "--data-dir", folder.in("data")]);
     expect(said.stdout).toContain(`through the running process at ${started.gateway}`);
-    expect(said.stdout).toMatch(/^files\.upload +0 % +0 % +armed/m);
+    expect(said.stdout).toMatch(/^files\.upload +0 % +armed +\w+ +0 of 0 /m);
   });
 
   it("move its traffic, and roll it back", async () => {

@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { changeover, errorOf, type Ran, TestFolder } from "./command-line.ts";
+import { TestFolder } from "../support/test-folder.ts";
+import { changeover, errorOf, type Ran } from "./command-line.ts";
 
 vi.setConfig({ testTimeout: 90_000 });
 

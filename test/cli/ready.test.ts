@@ -1,15 +1,12 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { ReadyReport } from "../../src/app/ready/ready-check.ts";
-import { changeover, errorOf, type Ran, TestFolder } from "./command-line.ts";
+import { eachTestFolder } from "../support/test-folder.ts";
+import { changeover, errorOf, type Ran } from "./command-line.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
 describe("changeover ready", () => {
-  let folder: TestFolder;
-  beforeEach(() => {
-    folder = new TestFolder();
-  });
-  afterEach(() => folder.remove());
+  const folder = eachTestFolder();
   const run = (...words: string[]): Promise<Ran> =>
     changeover([...words, "--data-dir", folder.in("data")]);
 

@@ -1,16 +1,12 @@
 import { spawn } from "node:child_process";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { identify, isRunning } from "../../src/cli/process/process-identity.ts";
 import { RunFile, runningOn } from "../../src/cli/run-file.ts";
-import { TestFolder } from "./command-line.ts";
+import { eachTestFolder } from "../support/test-folder.ts";
 
-let folder: TestFolder;
-beforeEach(() => {
-  folder = new TestFolder();
-});
-afterEach(() => folder.remove());
+const folder = eachTestFolder();
 
 const backend = {
   supabase: { url: "http://127.0.0.1:1", secretKey: "secret", bucket: "b" },

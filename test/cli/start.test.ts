@@ -4,16 +4,16 @@ import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
 import { request } from "undici";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { isAlive } from "../support/processes.ts";
+import { TestFolder } from "../support/test-folder.ts";
 import {
   changeover,
   ended,
   errorOf,
-  isAlive,
   repository,
   type Started,
   spawnChangeover,
   startChangeover,
-  TestFolder,
   until,
 } from "./command-line.ts";
 

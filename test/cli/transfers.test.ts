@@ -2,6 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type CuttingProxy, cuttingProxy } from "../files/fixtures/cutting-proxy.ts";
+import { TestFolder } from "../support/test-folder.ts";
 import {
   changeover,
   ended,
@@ -10,7 +11,6 @@ import {
   type Started,
   spawnChangeover,
   startChangeover,
-  TestFolder,
   until,
 } from "./command-line.ts";
 
@@ -50,6 +50,14 @@ afterAll(async () => {
 });
 
 const partFiles = (): string[] => readdirSync(folder.path).filter((name) => name.endsWith(".part"));
+
+describe("a command in another folder than the product was started in", () => {
+  it("finds its flags all the same", async () => {
+    const listed = await changeover(["ls", ...here()], { cwd: folder.path });
+    expect(JSON.parse(listed.stdout)).toMatchObject({ files: [{ id }] });
+    expect(listed.code).toBe(0);
+  });
+});
 
 describe("a download whose connection breaks", () => {
   it("goes on where it was, into a file and into a pipe", async () => {

@@ -1,11 +1,12 @@
 import { PassThrough } from "node:stream";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { CodedError } from "../../src/base/errors.ts";
 import { ManualClock } from "../../src/base/manual-clock.ts";
 import { type Answer, Output } from "../../src/cli/output.ts";
 import { styled, textOf } from "../../src/cli/terminal/text.ts";
 import { cut, watch } from "../../src/cli/terminal/watch.ts";
-import { ended, spawnChangeover, TestFolder } from "./command-line.ts";
+import { eachTestFolder } from "../support/test-folder.ts";
+import { ended, spawnChangeover } from "./command-line.ts";
 
 interface Stream {
   readonly stream: NodeJS.WriteStream;
@@ -85,6 +86,18 @@ describe("watching on a terminal", () => {
     expect(plain).toContain("a very lo…\x1b[K\r\nb\x1b[K\r\n… 3 more …\x1b[K\r\n\x1b[J");
   });
 
+  it("draws anew at once when the terminal's size changes, and no more after it was left", async () => {
+    const size = { columns: 20, rows: 10 };
+    const { stdout, stop, end } = watched({ size, take: counting((n) => [`a turn that is ${n}`]) });
+    await vi.waitFor(() => expect(stdout.text()).toContain("a turn that is 1"));
+    Object.assign(stdout.stream, { columns: 8 });
+    stdout.stream.emit("resize");
+    await vi.waitFor(() => expect(stdout.text()).toMatch(/a turn ….{3}\r\n/));
+    stop.abort();
+    await end;
+    expect(stdout.stream.listenerCount("resize")).toBe(0);
+  });
+
   it("leaves the screen also when the next answer fails for good", async () => {
     const size = { columns: 40, rows: 10 };
     const take = vi
@@ -146,11 +159,7 @@ describe("cutting a line", () => {
 });
 
 describe("changeover status --watch", () => {
-  let folder: TestFolder;
-  beforeEach(() => {
-    folder = new TestFolder();
-  });
-  afterEach(() => folder.remove());
+  const folder = eachTestFolder();
 
   it("goes on until Ctrl-C, which is no failure", async () => {
     const words = ["status", "--watch", "--json", "--data-dir", folder.in("data")];

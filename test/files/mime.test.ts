@@ -42,6 +42,14 @@ describe("the MIME type of an upload", () => {
     expect(await typeOf(emptyZip, "a.png")).toBe("application/zip");
   });
 
+  it("takes no text for a program or a picture because of its first letters", async () => {
+    expect(await typeOf("MZ-80;1978;Sharp", "computers.csv")).toBe("text/csv");
+    expect(await typeOf("BMW;1972;Munich", "cars.csv")).toBe("text/csv");
+    expect(await typeOf(Buffer.from("4d5a900003000000", "hex"), "invoice.pdf")).toBe(
+      "application/x-msdownload",
+    );
+  });
+
   it("is not misled by a character that the end of the sample cuts in two", async () => {
     expect(await typeOf(`x${"ü".repeat(40_000)}`, "a.md")).toBe("text/markdown");
     expect(await typeOf(Buffer.from([0x61, 0xc3]), "a.md")).toBe("application/octet-stream");

@@ -1,11 +1,10 @@
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readdir, readlink, rm, truncate, writeFile } from "node:fs/promises";
+import { readdir, readlink, truncate, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { bytesSource, fileSource } from "../../src/files/source.ts";
+import { eachTestFolder } from "../support/test-folder.ts";
 import {
   closeAll,
   failureOf,
@@ -18,20 +17,14 @@ import {
   uploadOf,
 } from "./fixtures/provider-server.ts";
 
-let dir: string;
-beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), "changeover-providers-"));
-});
-afterEach(async () => {
-  await closeAll();
-  await rm(dir, { recursive: true, force: true });
-});
+const folder = eachTestFolder();
+afterEach(closeAll);
 
 describe("the streaming transport", () => {
   it("keeps every byte when the receiver is slower than the disk", async () => {
     // More than the kernel holds for a connection, so that chunks wait in the socket's own queue.
     const bytes = randomBytes(24_000_000);
-    const path = join(dir, "file");
+    const path = folder.in("file");
     await writeFile(path, bytes);
     const { baseUrl } = await serve(async (request, response) => {
       await new Promise((resolve) => setTimeout(resolve, 200));
@@ -71,7 +64,7 @@ describe("the streaming transport", () => {
   });
 
   it("closes the file when the connection breaks in the middle", async () => {
-    const path = join(dir, "file");
+    const path = folder.in("file");
     await writeFile(path, randomBytes(8_000_000));
     const { baseUrl } = await serve((request) => {
       request.once("data", () => request.socket.resetAndDestroy());
@@ -84,7 +77,7 @@ describe("the streaming transport", () => {
   });
 
   it("notices a file that shrinks while it is sent", async () => {
-    const path = join(dir, "file");
+    const path = folder.in("file");
     await writeFile(path, randomBytes(20_000_000));
     const { baseUrl } = await serve((request) => {
       request.once("data", () => {

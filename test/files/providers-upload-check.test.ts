@@ -75,6 +75,16 @@ describe("the check of an upload", () => {
     expect(check(noneProfile, { name: "a.exe" })).toBe("accepted");
   });
 
+  it("refuses programs under whatever name, and only for AI providers", () => {
+    for (const mimeType of ["application/x-msdownload", "application/x-elf", "application/wasm"]) {
+      const refusal = check(kimiProfile, { mimeType });
+      expect(refusal).toContain(`FILES_BLOCKED_TYPE 415: The file "a.pdf" is ${mimeType}, which`);
+      expect(check(kimiProfile, { mimeType, purpose: "video" })).toContain("FILES_BLOCKED_TYPE");
+      expect(check(glmBigmodelProfile, { mimeType })).toContain("provider glm refuses");
+      expect(check(noneProfile, { mimeType })).toBe("accepted");
+    }
+  });
+
   it("refuses unknown purposes, also names that every object has, and names the known", () => {
     for (const purpose of ["", "Agent", "constructor", "__proto__"]) {
       expect(check(noneProfile, { purpose })).toContain("FILES_UNKNOWN_PURPOSE 400");

@@ -1,13 +1,12 @@
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { appendFile, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { appendFile, writeFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { bytesSource, fileSource } from "../../src/files/source.ts";
+import { eachTestFolder } from "../support/test-folder.ts";
 import {
   type Answerer,
   type Arrived,
@@ -24,14 +23,8 @@ import {
   uploadOf,
 } from "./fixtures/provider-server.ts";
 
-let dir: string;
-beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), "changeover-providers-"));
-});
-afterEach(async () => {
-  await closeAll();
-  await rm(dir, { recursive: true, force: true });
-});
+const folder = eachTestFolder();
+afterEach(closeAll);
 
 describe.each(transports)("an upload by the %s transport", (transport) => {
   it("arrives byte for byte, with its length and its form", async () => {
@@ -41,7 +34,7 @@ describe.each(transports)("an upload by the %s transport", (transport) => {
       json(response, 200, fileObject(arrived[0]?.bytes ?? 0));
     });
     const bytes = randomBytes(3_000_001);
-    const path = join(dir, "file");
+    const path = folder.in("file");
     await writeFile(path, bytes);
     let sent = 0;
     const file = await providerAt(baseUrl, { transport }).upload(
@@ -110,7 +103,7 @@ describe.each(transports)("an upload by the %s transport", (transport) => {
       stored += 1;
       json(response, 200, fileObject(100_001));
     });
-    const path = join(dir, "file");
+    const path = folder.in("file");
     await writeFile(path, randomBytes(100_000));
     const source = await fileSource(path);
     await appendFile(path, "x");

@@ -2,10 +2,10 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { ChildLog } from "../../src/sandbox/child/child-log.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { TestFolder } from "../support/test-folder.ts";
 
 it("a child's log stays below twice its limit and remembers the last lines", async () => {
-  await using folder = await temporaryFolder();
+  await using folder = new TestFolder();
   const file = join(folder.path, "logs", "child.log");
   const log = new ChildLog({ file, maxFileBytes: 1000, maxTailLines: 3 });
   for (let n = 0; n < 200; n++) {

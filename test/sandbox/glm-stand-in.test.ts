@@ -1,15 +1,15 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type Sandbox, startSandbox } from "../../src/sandbox/sandbox.ts";
-import { type TemporaryFolder, temporaryFolder } from "./temporary-folder.ts";
+import { TestFolder } from "../support/test-folder.ts";
 
 const MIB = 1024 * 1024;
 
 describe("the stand-in for GLM", () => {
-  let folder: TemporaryFolder;
+  let folder: TestFolder;
   let sandbox: Sandbox;
 
   beforeAll(async () => {
-    folder = await temporaryFolder();
+    folder = new TestFolder();
     sandbox = await startSandbox({ dataDir: folder.path });
   });
   afterEach(async () => {
@@ -17,7 +17,7 @@ describe("the stand-in for GLM", () => {
   });
   afterAll(async () => {
     await sandbox.close();
-    await folder[Symbol.asyncDispose]();
+    await folder.remove();
   });
 
   const call = async (path: string, init: RequestInit = {}) => {

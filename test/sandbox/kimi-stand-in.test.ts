@@ -3,18 +3,18 @@ import OpenAI, { toFile } from "openai";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { StandInReport } from "../../src/sandbox/provider/admin.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/sandbox.ts";
-import { type TemporaryFolder, temporaryFolder } from "./temporary-folder.ts";
+import { TestFolder } from "../support/test-folder.ts";
 
 const MIB = 1024 * 1024;
 
 describe("the stand-in for Kimi", () => {
-  let folder: TemporaryFolder;
+  let folder: TestFolder;
   let sandbox: Sandbox;
   let client: OpenAI;
   let admin: string;
 
   beforeAll(async () => {
-    folder = await temporaryFolder();
+    folder = new TestFolder();
     sandbox = await startSandbox({ dataDir: folder.path });
     const { baseUrl, apiKey, adminUrl } = sandbox.addresses.kimi;
     client = new OpenAI({ baseURL: baseUrl, apiKey, maxRetries: 0 });
@@ -26,7 +26,7 @@ describe("the stand-in for Kimi", () => {
   });
   afterAll(async () => {
     await sandbox.close();
-    await folder[Symbol.asyncDispose]();
+    await folder.remove();
   });
 
   const purpose = "file-extract" as OpenAI.FilePurpose;

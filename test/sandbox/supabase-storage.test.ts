@@ -6,7 +6,7 @@ import { Readable } from "node:stream";
 import { createClient } from "@supabase/supabase-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Sandbox, startSandbox } from "../../src/sandbox/sandbox.ts";
-import { type TemporaryFolder, temporaryFolder } from "./temporary-folder.ts";
+import { TestFolder } from "../support/test-folder.ts";
 
 const MIB = 1024 * 1024;
 
@@ -21,14 +21,14 @@ function connect(sandbox: Sandbox, key: "secretKey" | "publishableKey" = "secret
 const md5 = (bytes: Buffer): string => createHash("md5").update(bytes).digest("hex");
 
 describe("the storage of the embedded backend", () => {
-  let folder: TemporaryFolder;
+  let folder: TestFolder;
   let sandbox: Sandbox;
   let client: ReturnType<typeof connect>;
   let headers: Record<string, string>;
   let names = 0;
 
   beforeAll(async () => {
-    folder = await temporaryFolder();
+    folder = new TestFolder();
     sandbox = await startSandbox({ dataDir: folder.path });
     client = connect(sandbox);
     const { secretKey } = sandbox.addresses.supabase;
@@ -36,7 +36,7 @@ describe("the storage of the embedded backend", () => {
   });
   afterAll(async () => {
     await sandbox.close();
-    await folder[Symbol.asyncDispose]();
+    await folder.remove();
   });
 
   const newName = (): string => `tests/${names++}.bin`;

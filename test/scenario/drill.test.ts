@@ -1,14 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  changeover,
-  type Ran,
-  type Started,
-  startChangeover,
-  TestFolder,
-} from "../cli/command-line.ts";
+import { changeover, type Ran, type Started, startChangeover } from "../cli/command-line.ts";
 import { root } from "../rules/sources.ts";
+import { TestFolder } from "../support/test-folder.ts";
 
 interface Shown {
   readonly operations: readonly {

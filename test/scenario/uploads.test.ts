@@ -1,7 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { changeover, type Started, startChangeover, TestFolder } from "../cli/command-line.ts";
+import { seededRandom } from "../../src/base/random.ts";
+import { changeover, type Started, startChangeover } from "../cli/command-line.ts";
+import { TestFolder } from "../support/test-folder.ts";
 import { GatewayClient, type Stored, sha256Of } from "./fixtures/gateway-client.ts";
 
 const KIB = 1024;
@@ -140,47 +142,73 @@ describe("five hundred uploads at once", () => {
 });
 
 describe("a process that is killed during fifty uploads", () => {
-  it("loses nothing it acknowledged, doubles nothing, and leaves nothing behind after verify --fix", async () => {
-    const files = Array.from({ length: 50 }, () => randomBytes(300 * KIB));
-    const acknowledged = new Map<Buffer, Stored>();
-    const query = "provider=kimi&purpose=file-extract";
-    for (const killAfter of [5, 20]) {
+  const query = "provider=kimi&purpose=file-extract";
+  const crowd = (): Buffer[] => Array.from({ length: 50 }, () => randomBytes(300 * KIB));
+  const acknowledged = new Map<Buffer, Stored>();
+
+  /** Sends all at once, half of them on each path; some may be cut off. Answers how long it took. */
+  const sendAll = async (files: readonly Buffer[]): Promise<number> => {
+    const began = performance.now();
+    await Promise.allSettled(
+      files.map(async (bytes, index) => {
+        const path = index % 2 === 0 ? "candidate" : "legacy";
+        const order = { name: `killed-${index}.pdf`, bytes, query, path, attempts: 1 } as const;
+        acknowledged.set(bytes, await client.upload(order));
+      }),
+    );
+    return performance.now() - began;
+  };
+  const expectNothingLost = async (): Promise<void> => {
+    const { report } = await verify("--hash", "--fix");
+    expect(report.findings.filter(({ isLeftOver }) => !isLeftOver)).toEqual([]);
+    expect(report.ok).toBe(true);
+    tell("killed", { acknowledged: acknowledged.size, leftOver: report.findings.length });
+    for (const [bytes, { id }] of acknowledged) {
+      expect(sha256Of(await client.download(id))).toBe(sha256Of(bytes));
+    }
+  };
+
+  it("at random moments loses nothing it acknowledged, doubles nothing, and leaves nothing behind after verify --fix", {
+    timeout: 300_000,
+  }, async () => {
+    const given = process.env["CHANGEOVER_KILL_SEED"];
+    const seed = given === undefined ? randomBytes(4).readUInt32LE() : Number(given);
+    console.log(`The moments of the kills: CHANGEOVER_KILL_SEED=${seed}`);
+    const random = seededRandom(seed);
+    acknowledged.clear();
+    const files = crowd();
+    // How long fifty take when nobody kills anything; they have to outlive all that follows.
+    let runningMs = await sendAll(files);
+    expect(acknowledged.size).toBe(files.length);
+    for (let kills = 0; kills < 3; ) {
+      // Fifty each time: what was cut off before, and new ones.
       const open = files.filter((bytes) => !acknowledged.has(bytes));
-      const before = acknowledged.size;
-      let killed = false;
-      await Promise.allSettled(
-        open.map(async (bytes, index) => {
-          const name = `killed-${index}.pdf`;
-          const order = { name, bytes, query, path: "candidate", attempts: 1 } as const;
-          acknowledged.set(bytes, await client.upload(order));
-          if (!killed && acknowledged.size - before >= killAfter) {
-            killed = true;
-            process.kill(started.pid, "SIGKILL");
-          }
-        }),
-      );
-      expect(killed).toBe(true);
+      const fresh = crowd().slice(open.length);
+      files.push(...fresh);
+      open.push(...fresh);
+      const delayMs = random.next() * runningMs;
+      const { pid } = started;
+      let isKilled = false;
+      const kill = setTimeout(() => {
+        isKilled = true;
+        process.kill(pid, "SIGKILL");
+      }, delayMs);
+      const tookMs = await sendAll(open);
+      clearTimeout(kill);
+      if (!isKilled) {
+        // They were all done before the moment came.
+        runningMs = tookMs;
+        continue;
+      }
+      kills += 1;
       await client.close();
       await started.end;
       await start();
-      const found = await verify("--hash");
-      expect(found.report.findings.filter(({ isLeftOver }) => !isLeftOver)).toEqual([]);
-      const fixed = await verify("--fix");
-      expect(fixed.report.ok).toBe(true);
-      tell("killed", {
-        acknowledged: acknowledged.size,
-        leftOver: found.report.findings.map(({ kind }) => kind),
-      });
-      for (const [bytes, { id }] of acknowledged) {
-        expect(sha256Of(await client.download(id))).toBe(sha256Of(bytes));
-      }
+      await expectNothingLost();
     }
-    const rest = files.filter((bytes) => !acknowledged.has(bytes));
-    for (const [index, bytes] of rest.entries()) {
-      const name = `rest-${index}.pdf`;
-      await client.upload({ name, bytes, query, path: "candidate", attempts: 1 });
-    }
-    expect(await atProvider(files)).toEqual({ 1: 50 });
+    await sendAll(files.filter((bytes) => !acknowledged.has(bytes)));
+    expect(acknowledged.size).toBe(files.length);
+    expect(await atProvider(files)).toEqual({ 1: files.length });
     expect(await verify("--hash")).toMatchObject({ code: 0, report: { findings: [] } });
   });
 });

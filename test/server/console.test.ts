@@ -7,7 +7,11 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { assetOf, assetPaths, encodingFor } from "../../src/server/console/assets.ts";
 import { Feed } from "../../src/server/console/feed.ts";
-import { type FeedMessage, historyColumns } from "../../src/server/console/feed-state.ts";
+import {
+  type FeedMessage,
+  historyColumns,
+  sectionsOf,
+} from "../../src/server/console/feed-state.ts";
 import { type ConsoleApp, startConsole } from "../support/console-app.ts";
 import { startGateway } from "../support/gateway-app.ts";
 
@@ -136,6 +140,34 @@ describe("the console's feed", () => {
       },
       { timeout: 10_000 },
     );
+  });
+
+  it("has the newest moment of the journal first, whenever it arrived, and what is equal once", () => {
+    const entry = (at: string, operation: string) => ({
+      at: `2026-11-21T10:00:${at}.000Z`,
+      operation,
+      kind: "rollback" as const,
+      actor: { type: "rule" as const, name: "quorum" },
+      from: "candidate",
+      to: "legacy",
+      why: "two instances have latched",
+      evidence: { instance: Math.random() },
+    });
+    // As a fleet's journal has it: every instance writes one, and one of them was cut off for a while.
+    const arrived = [
+      entry("05", "files.info"),
+      entry("09", "files.upload"),
+      entry("09", "files.upload"),
+      entry("01", "files.list"),
+      entry("09", "files.upload"),
+    ];
+    const { journal } = sectionsOf(product.app, arrived);
+    expect(journal.map(({ operation, times }) => [operation, times])).toEqual([
+      ["files.upload", 3],
+      ["files.info", 1],
+      ["files.list", 1],
+    ]);
+    expect(JSON.stringify(journal)).not.toContain('instance"');
   });
 
   it("has the values of mismatches for holders of the token only", async () => {

@@ -177,3 +177,30 @@ describe("metadata", () => {
     expect(Object.keys(metadata)).toEqual(["__proto__"]);
   });
 });
+
+describe("types that are blocked", () => {
+  it("are refused by the bytes, whatever the file calls itself, and leave nothing behind", async () => {
+    const gateway = await startGateway({
+      environment: { CHANGEOVER_BLOCKED_TYPES: "application/x-msdownload,video/*" },
+    });
+    const put = async (name: string, body: Buffer) => {
+      const answer = await fetch(`${gateway.url}/v1/files/${name}`, {
+        method: "PUT",
+        body: new Uint8Array(body),
+      });
+      return { status: answer.status, text: await answer.text() };
+    };
+    const program = Buffer.from("4d5a900003000000", "hex");
+    const movie = Buffer.from("000000186674797069736f6d0000020069736f6d69736f32", "hex");
+    for (const body of [program, movie]) {
+      const refused = await put("holiday.pdf", body);
+      expect(refused.status).toBe(415);
+      expect(JSON.parse(refused.text)).toMatchObject({ error: { code: "FILES_BLOCKED_TYPE" } });
+      expect(refused.text).toContain("CHANGEOVER_BLOCKED_TYPES");
+    }
+    expect((await put("holiday.txt", Buffer.from("text"))).status).toBe(201);
+    expect(gateway.store.files.size).toBe(1);
+    expect(await gateway.spooled()).toEqual([]);
+    await gateway.close();
+  });
+});

@@ -6,6 +6,7 @@ import { integrity } from "../../files/errors.ts";
 import { type Command, type CommandContext, usage } from "../context.ts";
 import { type Arriving, arrival } from "../doors/arrival.ts";
 import type { DownloadOrder, FileDoor, FileFacts, Routing } from "../doors/file-door.ts";
+import { Throttle } from "../doors/throttled.ts";
 import type { Answer } from "../output.ts";
 import { type FileProgress, transferProgress } from "../progress.ts";
 import { withFiles } from "../session.ts";
@@ -16,6 +17,7 @@ interface DownloadOptions {
   readonly force?: boolean;
   readonly path?: Routing["path"];
   readonly key?: string;
+  readonly bwlimit?: number;
 }
 
 /**
@@ -33,7 +35,8 @@ export const download: Command<DownloadOptions> = async (context, { words, optio
     const routing: Routing = { path: options.path ?? null, key: options.key ?? null };
     const order = { id, routing, signal: context.signal };
     const arriving = await files.download(order);
-    const transfer: Transfer = { context, files, order, arriving };
+    const throttle = new Throttle(options.bwlimit ?? null, context.clock);
+    const transfer: Transfer = { context, files, order, arriving, throttle };
     try {
       const { file } = arriving.value;
       if (toStdout) {
@@ -84,6 +87,7 @@ interface Transfer {
   readonly files: FileDoor;
   readonly order: DownloadOrder;
   readonly arriving: Arriving;
+  readonly throttle: Throttle;
 }
 
 async function save(
@@ -133,7 +137,7 @@ async function keep({ output }: CommandContext, beside: string, kept: string): P
 }
 
 async function receive(
-  { context, files, order, arriving }: Transfer,
+  { context, files, order, arriving, throttle }: Transfer,
   handle: FileHandle,
   bar: FileProgress,
 ): Promise<void> {
@@ -142,7 +146,8 @@ async function receive(
   let bytes = await hashed(handle, hash, file.sizeBytes);
   bar.sent(bytes);
   const rest = bytes === 0 ? arriving : await later(files, { ...order, start: bytes }, arriving);
-  for await (const chunk of arrival(context, files, { ...order, start: bytes }, rest)) {
+  const chunks = arrival(context, files, { ...order, start: bytes }, rest);
+  for await (const chunk of throttle.pass(chunks, order.signal)) {
     hash.update(chunk);
     await handle.write(chunk, 0, chunk.length, bytes);
     bytes += chunk.length;
@@ -193,7 +198,7 @@ async function giveName(beside: string, target: string, force: boolean): Promise
 }
 
 async function sendToStdout(
-  { context, files, order, arriving }: Transfer,
+  { context, files, order, arriving, throttle }: Transfer,
   force: boolean,
 ): Promise<void> {
   const { file } = arriving.value;
@@ -206,7 +211,8 @@ async function sendToStdout(
     );
   }
   const hash = createHash("sha256");
-  for await (const chunk of arrival(context, files, order, arriving)) {
+  const chunks = arrival(context, files, order, arriving);
+  for await (const chunk of throttle.pass(chunks, order.signal)) {
     hash.update(chunk);
     await written(target, chunk);
   }

@@ -1,6 +1,7 @@
 import { userInfo } from "node:os";
 import type { ControlReport } from "../../app/control.ts";
 import { type Command, usage, wholeNumber } from "../context.ts";
+import type { OperatorDoor } from "../doors/operator-door.ts";
 import { withOperator } from "../session.ts";
 import { type Line, styled, table } from "../terminal/text.ts";
 
@@ -42,7 +43,8 @@ export const setFlag: Command<SetOptions> = (context, { words, options }) => {
   return withOperator(context, async (operator) => {
     const state = await operator.setFlag(operation, values, { by: userName(), reason });
     const way: Line = styled("faint", `Set ${operator.way}.`);
-    return { answer: { value: state, lines: [...flagTable([state]), way] } };
+    const lines = [...flagTable([state]), ...effectLines(operator), way];
+    return { answer: { value: state, lines } };
   });
 };
 
@@ -57,6 +59,11 @@ function flagTable(flags: readonly Flag[]): Line[] {
     origin,
   ]);
   return table([head, ...rows]);
+}
+
+/** When what was written takes effect, where that is not at once. */
+export function effectLines({ effect }: Pick<OperatorDoor, "effect">): Line[] {
+  return effect === null ? [] : [styled("warn", effect)];
 }
 
 /** Who is at the terminal, for the journal: the user's name, or number where it has none. */

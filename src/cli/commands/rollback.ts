@@ -3,10 +3,11 @@ import { hasDirectRoutes, rollBackDirectly } from "../../app/rollback/direct-rol
 import type { DirectRouteReport } from "../../app/rollback/route-run.ts";
 import { codeOf } from "../../base/errors.ts";
 import { type Command, type CommandContext, type CommandResult, usage } from "../context.ts";
+import type { OperatorDoor } from "../doors/operator-door.ts";
 import type { ExitName } from "../exit-codes.ts";
 import { withLiveProduct, withOperator } from "../session.ts";
 import { type Line, type Span, type Style, styled, table } from "../terminal/text.ts";
-import { userName } from "./flags.ts";
+import { effectLines, userName } from "./flags.ts";
 
 interface RollbackOptions {
   readonly all?: boolean;
@@ -40,7 +41,7 @@ export const rollBack: Command<RollbackOptions> = (context, { words, options }) 
   return hasDirectRoutes(context.config())
     ? rollBackAnyway(context, operation ?? null, change)
     : withOperator(context, async (operator) =>
-        resultOf(await operator.rollBack(operation ?? null, change), operator.way),
+        resultOf(await operator.rollBack(operation ?? null, change), operator),
       );
 };
 
@@ -56,7 +57,7 @@ async function rollBackAnyway(
     const done = await withLiveProduct(context, async ({ operator }) => {
       const asked = operator
         .rollBack(operation, change)
-        .then((reports) => resultOf(reports, operator.way));
+        .then((reports) => resultOf(reports, operator));
       // It may still do it: a rollback can be made twice.
       asked.catch(() => undefined);
       const late = Promise.withResolvers<null>();
@@ -113,16 +114,24 @@ export const rearm: Command<RollbackOptions> = (context, { words, options }) =>
         `${name} stays at ${flag?.percentage ?? 0} % until it is set: ${next}`,
       );
     });
-    return resultOf(reports, operator.way, hints);
+    return resultOf(reports, operator, hints);
   });
 
 function resultOf(
   reports: readonly ControlReport[],
-  way: string,
+  { way, effect }: OperatorDoor,
   hints: readonly Line[] = [],
 ): CommandResult {
   const complete = reports.every((report) => report.complete);
-  const lines = [...reports.flatMap(reportLines), ...hints, styled("faint", `Done ${way}.`)];
+  const latch: Line[] =
+    effect === null ? [] : ["The latch counts however you start; the flag is another matter."];
+  const lines = [
+    ...reports.flatMap(reportLines),
+    ...hints,
+    ...latch,
+    ...effectLines({ effect }),
+    styled("faint", `Done ${way}.`),
+  ];
   return {
     answer: { value: { complete, reports }, lines },
     exit: complete ? "done" : "failed",

@@ -94,7 +94,8 @@ async function open(
   const { url } = await gateway.listen();
   const pids = (): number[] => [...(sandbox?.pids ?? []), ...(fleet?.pids ?? [])];
   const shared = fleet === null ? null : addressesOf(fleet.addresses, null);
-  await run.announce({ gateway: url, backend: backend.backend, shared, pids: pids() });
+  const { flagsDir } = config;
+  await run.announce({ gateway: url, backend: backend.backend, shared, flagsDir, pids: pids() });
   if (fleet !== null) completeLater(run, fleet, pids, logger);
   const running: Running = { config, app, gateway: url, backend, logFile: log.path };
   return { backend, app, gateway, running };

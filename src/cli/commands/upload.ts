@@ -2,7 +2,8 @@ import { unknownProvider } from "../../files/errors.ts";
 import { autoProvider, type OnDuplicate, providerNames } from "../../files/file-manager.ts";
 import type { Answered } from "../../migration/call.ts";
 import { type Command, type CommandContext, usage } from "../context.ts";
-import type { FileDoor, FileFacts, Routing } from "../doors/file-door.ts";
+import type { FileDoor, FileFacts, Routing, UploadOrder, UploadPlan } from "../doors/file-door.ts";
+import { Throttle } from "../doors/throttled.ts";
 import { expandInputs, type UploadInput } from "../doors/upload-inputs.ts";
 import { exitOf, exitOfMany } from "../exit-codes.ts";
 import { type Answer, describe } from "../output.ts";
@@ -21,6 +22,8 @@ interface UploadOptions {
   readonly recursive?: boolean;
   readonly resume?: boolean;
   readonly onDuplicate: OnDuplicate;
+  readonly bwlimit?: number;
+  readonly dryRun?: boolean;
 }
 
 /** A file that was stored, with who stored it. */
@@ -29,6 +32,13 @@ interface Uploaded extends FileFacts, Answered {
   readonly input: string;
   readonly providerReasons: readonly string[];
 }
+
+/** A file that would be stored. */
+interface Planned extends UploadPlan {
+  readonly input: string;
+}
+
+type Result = Uploaded | Planned | FailedInput;
 
 interface FailedInput {
   readonly input: string;
@@ -44,7 +54,7 @@ export const upload: Command<UploadOptions> = async (context, { words, options }
   checkInputs(words, options);
   if (context.globals.gateway !== undefined) checkGateway(options);
   const inputs = await expandInputs(words, options);
-  const results = new Map<UploadInput, Uploaded | FailedInput>();
+  const results = new Map<UploadInput, Result>();
   const sendable: SendableInput[] = [];
   for (const input of inputs) {
     if (input.kind === "refused") results.set(input, input);
@@ -52,11 +62,15 @@ export const upload: Command<UploadOptions> = async (context, { words, options }
   }
   if (sendable.length > 0) {
     const bytes = sendable.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0);
+    const throttle = new Throttle(options.bwlimit ?? null, context.clock);
     await withFiles(context, async (files) => {
       const progress = await transferProgress(output, { files: sendable.length, bytes });
       try {
         await inParallel(sendable, options.concurrency, signal, async (input) => {
-          results.set(input, await uploadOne({ context, files, progress, options }, input));
+          results.set(
+            input,
+            await uploadOne({ context, files, progress, options, throttle }, input),
+          );
         });
       } finally {
         progress.stop();
@@ -65,14 +79,15 @@ export const upload: Command<UploadOptions> = async (context, { words, options }
   }
   // In the order in which they were named, whichever was ready first.
   const ordered = inputs.map(
-    (input) => results.get(input) ?? { input: input.input, error: signal.reason },
+    (input): Result => results.get(input) ?? { input: input.input, error: signal.reason },
   );
   const failures = ordered.filter((result) => "error" in result);
-  const uploaded = ordered.filter((result) => "sha256" in result);
+  const uploaded = ordered.filter((result): result is Uploaded => "sha256" in result);
+  const planned = ordered.filter((result): result is Planned => !("error" in result));
   const errors = failures.map(({ error }) => error);
   return {
-    answer: answerOf(uploaded, failures),
-    exit: signal.aborted ? exitOf(signal.reason) : exitOfMany(uploaded.length, errors),
+    answer: options.dryRun === true ? planOf(planned, failures) : answerOf(uploaded, failures),
+    exit: signal.aborted ? exitOf(signal.reason) : exitOfMany(planned.length, errors),
     failures: failures.map(({ input, error }) => ({
       subject: inputs.length > 1 ? input : null,
       error,
@@ -87,18 +102,19 @@ interface Work {
   readonly files: FileDoor;
   readonly progress: TransferProgress;
   readonly options: UploadOptions;
+  readonly throttle: Throttle;
 }
 
 async function uploadOne(
-  { context, files, progress, options }: Work,
+  { context, files, progress, options, throttle }: Work,
   input: SendableInput,
-): Promise<Uploaded | FailedInput> {
+): Promise<Result> {
   const { provider, purpose, question, path, key, onDuplicate } = options;
   // Only the streaming path sends in parts.
   const chosen = path ?? (options.resume === true ? "candidate" : null);
   const bar = progress.begin(input.name, input.sizeBytes);
   try {
-    const { value, answered, providerReasons } = await files.upload({
+    const order: UploadOrder = {
       body: input.kind === "stdin" ? { kind: "stream", stream: process.stdin } : input,
       name: input.name,
       provider,
@@ -106,9 +122,16 @@ async function uploadOne(
       question,
       routing: { path: chosen, key: key ?? null },
       onDuplicate,
+      throttle,
       progress: (sentBytes) => bar.sent(sentBytes),
       signal: context.signal,
-    });
+    };
+    if (options.dryRun === true) {
+      const plan = await files.plan(order);
+      bar.end(null);
+      return { input: input.input, ...plan };
+    }
+    const { value, answered, providerReasons } = await files.upload(order);
     bar.end([
       styled("good", "stored "),
       value.name,
@@ -134,8 +157,9 @@ function noteInterrupted(
 }
 
 /** What only works on the backend itself. */
-function checkGateway({ resume }: UploadOptions): void {
+function checkGateway({ resume, dryRun }: UploadOptions): void {
   if (resume === true) throw usage("--resume works in this process only: leave --gateway out.");
+  if (dryRun === true) throw usage("--dry-run works in this process only: leave --gateway out.");
 }
 
 /** What can be known to be wrong before anything is opened. */
@@ -143,6 +167,9 @@ function checkInputs(words: readonly string[], options: UploadOptions): void {
   const { name, recursive, provider, question } = options;
   if (provider !== autoProvider && !providerNames.some((known) => known === provider)) {
     throw unknownProvider(provider, [...providerNames, autoProvider]);
+  }
+  if (options.resume === true && options.bwlimit !== undefined) {
+    throw usage("--resume and --bwlimit exclude each other: give one of them.");
   }
   if (question !== undefined && provider !== autoProvider) {
     throw usage("--question helps to choose a provider: use it with --provider auto.");
@@ -178,6 +205,25 @@ async function inParallel<T>(
 function answerOf(uploaded: readonly Uploaded[], failures: readonly FailedInput[]): Answer {
   const failed = failures.map(({ input, error }) => ({ input, error: describe(error) }));
   return { value: { uploaded, failed }, lines: linesOf(uploaded, failures.length) };
+}
+
+function planOf(planned: readonly Planned[], failures: readonly FailedInput[]): Answer {
+  const failed = failures.map(({ input, error }) => ({ input, error: describe(error) }));
+  const head = ["SIZE", "TYPE", "PROVIDER", "PURPOSE", "NAME"].map((title) =>
+    styled("strong", title),
+  );
+  const rows = planned.map(({ sizeBytes, mimeType, provider, purpose, name }) => [
+    bytesText(sizeBytes),
+    mimeType,
+    provider,
+    purpose,
+    name,
+  ]);
+  const size = bytesText(planned.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
+  const refused = failures.length > 0 ? `; ${failures.length} would fail` : "";
+  const sum = `${counted(planned.length, "file")} would be stored, ${size}${refused}. Nothing was sent.`;
+  const lines = [...(rows.length > 0 ? table([head, ...rows]) : []), sum];
+  return { value: { wouldUpload: planned, failed }, lines };
 }
 
 function linesOf(uploaded: readonly Uploaded[], failed: number): Line[] {

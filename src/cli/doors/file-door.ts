@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
-import type { OnDuplicate } from "../../files/file-manager.ts";
+import type { LeftPart, OnDuplicate } from "../../files/file-manager.ts";
 import type { Answered, Path } from "../../migration/call.ts";
+import type { Throttle } from "./throttled.ts";
 
 /** What the command line shows of a stored file. */
 export interface FileFacts {
@@ -50,6 +51,7 @@ export interface UploadOrder {
   readonly question: string | undefined;
   readonly routing: Routing;
   readonly onDuplicate: OnDuplicate;
+  readonly throttle: Throttle;
   /** Told how many bytes have been sent so far. */
   readonly progress: (sentBytes: number) => void;
   readonly signal: AbortSignal;
@@ -78,9 +80,25 @@ export interface DownloadOrder extends FileOrder {
   readonly start?: number;
 }
 
+/** What an upload would come to. */
+export type UploadPlan = Pick<
+  FileFacts,
+  "name" | "sizeBytes" | "mimeType" | "provider" | "purpose"
+> &
+  Pick<ServedUpload, "providerReasons">;
+
+/** A file that is gone, and what of its content could not be removed yet. */
+export interface Removed {
+  readonly id: string;
+  readonly left?: readonly LeftPart[];
+}
+
 /** What file commands work through: a file service in this process, or a gateway. */
 export interface FileDoor {
   upload(order: UploadOrder): Promise<ServedUpload>;
+  /** Everything that is checked before a byte is sent; nothing is. Throws as `upload` would. */
+  plan(order: UploadOrder): Promise<UploadPlan>;
+  info(order: FileOrder): Promise<Served<FileFacts>>;
   /** The caller reads the body to its end or destroys it. */
   download(
     order: DownloadOrder,
@@ -88,6 +106,6 @@ export interface FileDoor {
   list(
     order: ListOrder,
   ): Promise<Served<{ readonly files: readonly FileFacts[]; readonly hasMore: boolean }>>;
-  remove(order: FileOrder): Promise<Served<{ readonly id: string }>>;
+  remove(order: FileOrder): Promise<Served<Removed>>;
   close(): Promise<void>;
 }

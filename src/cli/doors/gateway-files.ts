@@ -4,10 +4,12 @@ import { integrity } from "../../files/errors.ts";
 import { fileSource } from "../../files/source.ts";
 import { sliceOf } from "../../files/storage/slice.ts";
 import type { Answered } from "../../migration/call.ts";
+import { usage } from "../context.ts";
 import type { Remote, RemoteAnswer } from "../remote.ts";
 import type {
   FileDoor,
   FileFacts,
+  Removed,
   Routing,
   ServedUpload,
   UploadBody,
@@ -36,6 +38,18 @@ export function gatewayFiles(remote: Remote): FileDoor {
   });
   return {
     upload: (order) => upload(remote, order, routed(order.routing)),
+    plan: () => Promise.reject(usage("--dry-run works in this process only: leave --gateway out.")),
+    info: async ({ id, routing, signal }) => {
+      const path = `/v1/files/${encodeURIComponent(id)}`;
+      const headers = routed(routing);
+      const answer = await remote.sendForJson<FileObject>({
+        method: "GET",
+        path,
+        headers,
+        signal,
+      });
+      return { value: factsOf(answer.json), answered: answeredBy(answer) };
+    },
     download: async ({ id, routing, signal, start = 0 }) => {
       const path = `/v1/files/${encodeURIComponent(id)}`;
       const headers = routed(routing);
@@ -77,13 +91,14 @@ export function gatewayFiles(remote: Remote): FileDoor {
     remove: async ({ id, routing, signal }) => {
       const path = `/v1/files/${encodeURIComponent(id)}`;
       const headers = routed(routing);
-      const answer = await remote.sendForJson<{ id: string }>({
+      const answer = await remote.sendForJson<Removed>({
         method: "DELETE",
         path,
         headers,
         signal,
       });
-      return { value: { id: answer.json.id }, answered: answeredBy(answer) };
+      const { id: removed, left = [] } = answer.json;
+      return { value: { id: removed, left }, answered: answeredBy(answer) };
     },
     close: () => remote.close(),
   };
@@ -96,6 +111,7 @@ async function upload(
   headers: Readonly<Record<string, string>>,
 ): Promise<ServedUpload> {
   const { body, name, provider, purpose, question, onDuplicate, progress, signal } = order;
+  const { throttle } = order;
   const query = new URLSearchParams({ provider });
   if (purpose !== undefined) query.set("purpose", purpose);
   if (question !== undefined) query.set("question", question);
@@ -106,7 +122,9 @@ async function upload(
     method: "PUT",
     path: `/v1/files/${encodeURIComponent(name.toWellFormed())}?${query.toString()}`,
     headers: { "content-type": "application/octet-stream", ...length, ...headers },
-    body: Readable.from(counted(stream, hash, progress), { objectMode: false }),
+    body: Readable.from(counted(throttle.pass(stream, signal), hash, progress), {
+      objectMode: false,
+    }),
     signal,
   });
   const facts = factsOf(answer.json);
@@ -129,15 +147,15 @@ async function opened(
 }
 
 async function* counted(
-  stream: Readable,
+  stream: AsyncIterable<Buffer>,
   hash: Hash,
   progress: (sentBytes: number) => void,
 ): AsyncGenerator<Buffer, void, void> {
   let sentBytes = 0;
   for await (const chunk of stream) {
-    hash.update(chunk as Buffer);
-    sentBytes += (chunk as Buffer).length;
-    yield chunk as Buffer;
+    hash.update(chunk);
+    sentBytes += chunk.length;
+    yield chunk;
     progress(sentBytes);
   }
 }

@@ -3,9 +3,10 @@ import type { Readable } from "node:stream";
 import type { App } from "../../app/app.ts";
 import { CodedError } from "../../base/errors.ts";
 import type { FileSource, StoredFile } from "../../files/file-manager.ts";
+import type { UploadInput } from "../../files/file-service.ts";
 import { fileSource } from "../../files/source.ts";
 import type { CallOptions } from "../../migration/call.ts";
-import type { FileDoor, FileFacts, Routing, ServedUpload, UploadOrder } from "./file-door.ts";
+import type { FileDoor, FileFacts, Routing, UploadOrder } from "./file-door.ts";
 
 /** The owner of everything when no keys are configured. */
 const LOCAL_OWNER = "local";
@@ -24,20 +25,26 @@ export function localFiles(app: App, apiKey: string | undefined): FileDoor {
   });
   return {
     upload: (order) =>
-      withSource(app, order, async (source) => {
-        const { name, provider, purpose, question, progress, onDuplicate } = order;
-        const { routing, signal } = order;
-        // A file of the user's can be named again; what came through a pipe is gone.
-        const keepPartial = order.body.kind === "file";
-        const input = { owner, name, provider, source, progress, onDuplicate, keepPartial };
-        const said = {
-          ...(purpose === undefined ? {} : { purpose }),
-          ...(question === undefined ? {} : { question }),
-        };
-        const stored = await app.files.upload({ ...input, ...said }, call(routing, signal));
-        const { value, answered, choice } = stored;
+      withSource(app, order, async (whole) => {
+        const { routing, signal, throttle } = order;
+        const source = await throttle.source(whole, signal);
+        const input = inputOf(order, owner, source);
+        const { value, answered, choice } = await app.files.upload(input, call(routing, signal));
         return { value: factsOf(value), answered, providerReasons: choice?.reasons ?? [] };
       }),
+    plan: (order) =>
+      withSource(app, order, async (source) => {
+        const options = call(order.routing, order.signal);
+        const { request, choice } = await app.files.plan(inputOf(order, owner, source), options);
+        const { name, mimeType, provider, purpose } = request;
+        const { sizeBytes } = source;
+        const facts = { name, sizeBytes, mimeType, provider, purpose };
+        return { ...facts, providerReasons: choice?.reasons ?? [] };
+      }),
+    info: async ({ id, routing, signal }) => {
+      const { value, answered } = await app.files.info({ owner, id }, call(routing, signal));
+      return { value: factsOf(value), answered };
+    },
     download: async ({ id, routing, signal, start = 0 }) => {
       const range = start === 0 ? {} : { range: { start, end: null } };
       const request = { owner, id, ...range };
@@ -63,12 +70,23 @@ export function localFiles(app: App, apiKey: string | undefined): FileDoor {
   };
 }
 
+function inputOf(order: UploadOrder, owner: string, source: FileSource): UploadInput {
+  const { name, provider, purpose, question, progress, onDuplicate } = order;
+  // A file of the user's can be named again; what came through a pipe is gone.
+  const keepPartial = order.body.kind === "file";
+  return {
+    ...{ owner, name, provider, source, progress, onDuplicate, keepPartial },
+    ...(purpose === undefined ? {} : { purpose }),
+    ...(question === undefined ? {} : { question }),
+  };
+}
+
 /** Runs `use` with a source that can be read as often as needed; standard input is staged for it. */
-async function withSource(
+async function withSource<T>(
   app: App,
   { body, signal }: UploadOrder,
-  use: (source: FileSource) => Promise<ServedUpload>,
-): Promise<ServedUpload> {
+  use: (source: FileSource) => Promise<T>,
+): Promise<T> {
   if (body.kind === "file") return use(await fileSource(body.path));
   const staged = await app.spool.stage(body.stream satisfies Readable, {
     maxBytes: app.config.maxFileBytes,

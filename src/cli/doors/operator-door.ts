@@ -30,6 +30,8 @@ export interface OperatorDoor {
   readonly way: string;
   /** Is a running process behind it? */
   readonly live: boolean;
+  /** In a sentence, when changed flags and rollouts count; null: for whoever reads them, at once. */
+  readonly effect: string | null;
   snapshot(): Promise<Snapshot>;
   setFlag(
     operation: string,
@@ -60,11 +62,15 @@ export interface OperatorDoor {
 }
 
 /** The control of an app in this process. */
-export function localOperator(app: App, way: string): OperatorDoor {
+export function localOperator(
+  app: App,
+  { way, effect }: Pick<OperatorDoor, "way" | "effect">,
+): OperatorDoor {
   const control: Control = app.control;
   return {
     way,
     live: false,
+    effect,
     snapshot: () => Promise.resolve(app.snapshot()),
     setFlag: (operation, values, change) => control.setFlag(operation, values, change),
     rollBack: async (operation, change) =>
@@ -100,6 +106,7 @@ export function remoteOperator(remote: Remote, way: string): OperatorDoor {
   return {
     way,
     live: true,
+    effect: null,
     snapshot: () => get("/control/status"),
     setFlag: (operation, values, change) =>
       post(`/control/flags/${encodeURIComponent(operation)}`, { ...values, ...change }),

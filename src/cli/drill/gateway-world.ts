@@ -86,7 +86,7 @@ export class GatewayWorld implements DrillWorld {
     const latency = rules.find(({ rule }) => rule === "latency");
     return {
       deadlineMs: limits.candidateDeadlineMs,
-      latencyMeasured: latency !== undefined && !/has not been measured/.test(latency.sentence),
+      latencyMeasured: latency?.legacyKnown === true,
       heapLimitBytes: limits.heapBytes,
       shadowable: kind === "read",
     };

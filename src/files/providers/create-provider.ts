@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from "../../base/clock.ts";
-import { providerMisconfigured } from "../errors.ts";
+import { providerMisconfigured } from "../provider-errors.ts";
 import { Rate } from "../retry/rate.ts";
 import { BufferedTransport } from "./buffered-transport.ts";
 import { glmDialect, kimiDialect } from "./dialect.ts";

@@ -6,7 +6,7 @@ import {
   providerThrottled,
   providerUnauthorised,
   providerUnavailable,
-} from "../errors.ts";
+} from "../provider-errors.ts";
 
 /** What a provider's error means to us. */
 export type ErrorMeaning =

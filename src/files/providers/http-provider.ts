@@ -1,14 +1,9 @@
 import { Readable } from "node:stream";
 import type { Clock } from "../../base/clock.ts";
 import { type CodedError, isCodedError } from "../../base/errors.ts";
-import {
-  integrity,
-  notFound,
-  type ProviderFailure,
-  providerRejected,
-  providerUnavailable,
-} from "../errors.ts";
+import { integrity, notFound } from "../errors.ts";
 import type { Progress } from "../file-manager.ts";
+import { type ProviderFailure, providerRejected, providerUnavailable } from "../provider-errors.ts";
 import {
   cleaned,
   confirmsDeletion,

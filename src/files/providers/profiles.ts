@@ -20,6 +20,8 @@ export interface ProviderProfile {
   readonly id: string;
   readonly provider: ProviderName;
   readonly acceptsEmpty: boolean;
+  /** MIME types that are refused for every purpose, whatever the file's name says. */
+  readonly blockedTypes: readonly string[];
   /** The purpose of an upload that names none. */
   readonly defaultPurpose: string;
   /** Files a user may keep there over all purposes; null where none is documented. */
@@ -36,6 +38,28 @@ const imageExtensions = words(
 );
 const jsonLines = ["jsonl"];
 
+/**
+ * Programs, installers and links to programs: nothing an AI provider could read, and nothing to pass
+ * on under a document's name. As `mime.ts` calls what it finds in their bytes.
+ */
+const programTypes: readonly string[] = [
+  "application/java-archive",
+  "application/java-vm",
+  "application/vnd.android.package-archive",
+  "application/vnd.ms-cab-compressed",
+  "application/wasm",
+  "application/x-apple-diskimage",
+  "application/x-deb",
+  "application/x-elf",
+  "application/x-mach-binary",
+  "application/x-ms-regedit",
+  "application/x-ms-shortcut",
+  "application/x-msdownload",
+  "application/x-rpm",
+  "application/x-shockwave-flash",
+  "application/x-xpinstall",
+];
+
 // jpg is not in the provider's list, but it is the same format as jpeg, which is.
 const kimiDocuments = [
   ...words("pdf txt csv doc docx xls xlsx ppt pptx md dot epub html json mobi log go h c cpp cxx"),
@@ -51,6 +75,7 @@ export const kimiProfile: ProviderProfile = {
   id: "kimi",
   provider: "kimi",
   acceptsEmpty: false,
+  blockedTypes: programTypes,
   defaultPurpose: "file-extract",
   maxFilesInAll: 1000,
   maxTotalBytes: 10 * GiB,
@@ -73,6 +98,7 @@ export const glmZaiProfile: ProviderProfile = {
   id: "glm-z.ai",
   provider: "glm",
   acceptsEmpty: false,
+  blockedTypes: programTypes,
   defaultPurpose: "agent",
   maxFilesInAll: null,
   maxTotalBytes: null,
@@ -90,6 +116,7 @@ export const glmBigmodelProfile: ProviderProfile = {
   id: "glm-bigmodel",
   provider: "glm",
   acceptsEmpty: false,
+  blockedTypes: programTypes,
   defaultPurpose: "agent",
   maxFilesInAll: null,
   maxTotalBytes: null,
@@ -128,6 +155,7 @@ export const noneProfile: ProviderProfile = {
   id: "none",
   provider: "none",
   acceptsEmpty: true,
+  blockedTypes: [],
   defaultPurpose: "user_data",
   maxFilesInAll: null,
   maxTotalBytes: null,

@@ -1,4 +1,5 @@
 import {
+  blockedType,
   emptyFile,
   tooLarge,
   unknownProvider,
@@ -7,6 +8,7 @@ import {
 } from "../errors.ts";
 import { providerNames } from "../file-manager.ts";
 import { extensionOf } from "../file-name.ts";
+import { matchesType } from "../mime.ts";
 import type { ProviderProfile, PurposeLimits } from "./profiles.ts";
 
 /** What is known of an upload before a byte of it is sent on. */
@@ -20,14 +22,17 @@ export interface UploadFacts {
 
 /**
  * Would the provider take this file? Throws `FILES_UNKNOWN_PROVIDER`, `FILES_UNKNOWN_PURPOSE`,
- * `FILES_UNSUPPORTED_TYPE`, `FILES_EMPTY` or `FILES_TOO_LARGE`, naming the limit and what was given.
- * Pure.
+ * `FILES_BLOCKED_TYPE`, `FILES_UNSUPPORTED_TYPE`, `FILES_EMPTY` or `FILES_TOO_LARGE`, naming the limit
+ * and what was given. Pure.
  */
 export function checkUpload(profile: ProviderProfile, upload: UploadFacts): void {
   if (upload.provider !== profile.provider) throw unknownProvider(upload.provider, providerNames);
   const { provider } = profile;
-  const { purpose, name, sizeBytes } = upload;
+  const { purpose, name, mimeType, sizeBytes } = upload;
   const limits = purposeLimits(profile, purpose);
+  if (matchesType(mimeType, profile.blockedTypes)) {
+    throw blockedType(name, mimeType, `provider ${provider}`);
+  }
   if (limits.extensions !== null && !limits.extensions.includes(extensionOf(name))) {
     throw unsupportedType({ name, provider, purpose }, limits.extensions);
   }

@@ -1,8 +1,8 @@
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import { SupabaseCatalog } from "../catalog/supabase-catalog.ts";
-import type { ErrorProvider } from "../errors.ts";
 import type { FileManager } from "../file-manager.ts";
+import type { ErrorProvider } from "../provider-errors.ts";
 import type { FileManagerParts } from "../saga/parts.ts";
 import { BufferedStorage } from "../storage/buffered-storage.ts";
 import { StreamingStorage } from "../storage/streaming-storage.ts";

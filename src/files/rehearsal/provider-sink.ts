@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import type { Clock } from "../../base/clock.ts";
-import type { ErrorProvider } from "../errors.ts";
+import type { ErrorProvider } from "../provider-errors.ts";
 import { BufferedTransport } from "../providers/buffered-transport.ts";
 import { glmDialect, kimiDialect } from "../providers/dialect.ts";
 import { HttpProvider } from "../providers/http-provider.ts";

@@ -10,8 +10,8 @@ import {
 } from "../../migration/operation.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { ContentLock } from "../content-lock.ts";
-import type { ErrorProvider } from "../errors.ts";
 import type { FileManager, StoredFile, UploadRequest } from "../file-manager.ts";
+import type { ErrorProvider } from "../provider-errors.ts";
 import type { FileManagerParts } from "../saga/parts.ts";
 import type { ObjectStorage } from "../storage/object-storage.ts";
 import type { Leftovers } from "./leftovers.ts";

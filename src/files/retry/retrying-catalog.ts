@@ -29,6 +29,7 @@ export function retryingCatalog(catalog: Catalog, retries: BackendRetries): Cata
       retries.unsent(signal, () => catalog.removeFile(request, signal)),
     // Not worth a retry: the next download stamps the file again.
     markAccessed: (request, at, signal) => catalog.markAccessed(request, at, signal),
+    prepare: (count) => catalog.prepare?.(count),
     close: () => catalog.close(),
   };
 }

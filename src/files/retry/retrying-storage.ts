@@ -12,6 +12,7 @@ export function retryingStorage(storage: ObjectStorage, retries: BackendRetries)
     get: (key, range, signal) => retries.idempotent(signal, () => storage.get(key, range, signal)),
     head: (key, signal) => retries.idempotent(signal, () => storage.head(key, signal)),
     remove: (key, signal) => retries.idempotent(signal, () => storage.remove(key, signal)),
+    prepare: (count) => storage.prepare?.(count),
     close: () => storage.close(),
   };
 }

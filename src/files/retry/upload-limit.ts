@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../../base/clock.ts";
-import type { ErrorProvider } from "../errors.ts";
-import { providerUnavailable } from "../errors.ts";
 import type { Progress } from "../file-manager.ts";
+import type { ErrorProvider } from "../provider-errors.ts";
+import { providerUnavailable } from "../provider-errors.ts";
 
 /** How long an upload may take. */
 export interface UploadLimit {

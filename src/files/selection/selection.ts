@@ -115,6 +115,7 @@ export function selectProvider(
 /** The rules that the codes of `checkUpload` stand for. */
 const ruleOfCode: Readonly<Record<string, SelectionReason["rule"]>> = {
   FILES_UNKNOWN_PURPOSE: "purpose",
+  FILES_BLOCKED_TYPE: "type",
   FILES_UNSUPPORTED_TYPE: "type",
   FILES_EMPTY: "size",
   FILES_TOO_LARGE: "size",

@@ -1,5 +1,5 @@
 import type { VerifiedContent } from "../catalog/catalog.ts";
-import type { ErrorProvider } from "../errors.ts";
+import type { ErrorProvider } from "../provider-errors.ts";
 import type { ProviderFile } from "../providers/provider.ts";
 import type { ListedObject } from "../storage/object-storage.ts";
 

@@ -1,6 +1,6 @@
 import { CodedError, codeOf, toError } from "../../base/errors.ts";
 import type { Catalog, VerifiedContent } from "../catalog/catalog.ts";
-import type { ErrorProvider } from "../errors.ts";
+import type { ErrorProvider } from "../provider-errors.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { ListedObject, ObjectListing } from "../storage/object-storage.ts";
 import type { Inventory, ProviderListing } from "./comparison.ts";

@@ -4,6 +4,7 @@ import type { Clock } from "../../base/clock.ts";
 import { toError } from "../../base/errors.ts";
 import type { Catalog, VerifiedContent } from "../catalog/catalog.ts";
 import type { Provider } from "../providers/provider.ts";
+import { Rate } from "../retry/rate.ts";
 import type { ObjectListing, ObjectStorage } from "../storage/object-storage.ts";
 import {
   compareInventory,
@@ -43,6 +44,8 @@ export interface VerifyOptions {
   readonly fix?: boolean;
   /** Milliseconds; what is younger may belong to a running upload. Default 24 hours. */
   readonly graceMs?: number;
+  /** Stored bytes that `hash` reads in a second, all objects together; default: as fast as they come. */
+  readonly bytesPerSecond?: number;
   /** Objects read, or findings looked at again, at once; default 4. */
   readonly concurrency?: number;
   /** Rows, objects and provider files at most; default 2,000,000. */
@@ -135,6 +138,8 @@ class Verification {
   }
 
   async #hash(contents: readonly VerifiedContent[]): Promise<Finding[]> {
+    const { bytesPerSecond } = this.#options;
+    const rate = bytesPerSecond === undefined ? null : new Rate(bytesPerSecond, this.#parts.clock);
     const found = await this.#each("hashing", contents, async (content) => {
       const body = await this.#parts.storage.get(content.storageKey, null, this.#signal);
       // Gone since the list was read: the file was deleted, or another look will find it missing.
@@ -143,6 +148,7 @@ class Verification {
       for await (const chunk of body) {
         hash.update(chunk as Buffer);
         this.#hashedBytes += (chunk as Buffer).length;
+        await rate?.pass((chunk as Buffer).length, this.#signal);
       }
       const actual = hash.digest("hex");
       return actual === content.sha256 ? null : differingObject(content, `SHA-256 ${actual}`);

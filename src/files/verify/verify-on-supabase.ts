@@ -1,6 +1,6 @@
 import type { Clock } from "../../base/clock.ts";
 import { SupabaseCatalog } from "../catalog/supabase-catalog.ts";
-import type { ErrorProvider } from "../errors.ts";
+import type { ErrorProvider } from "../provider-errors.ts";
 import type { ProviderProfile } from "../providers/profiles.ts";
 import type { Provider } from "../providers/provider.ts";
 import { StreamingStorage } from "../storage/streaming-storage.ts";

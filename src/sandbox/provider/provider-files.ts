@@ -38,7 +38,12 @@ export class ProviderFiles {
       const isWhole = names.has(`${id}.json`) && names.has(`${id}.bin`);
       if (!isWhole) await rm(join(folder, name), { force: true });
       else if (name.endsWith(".json")) {
-        records.push(JSON.parse(await readFile(join(folder, name), "utf8")));
+        const record = recordIn(await readFile(join(folder, name), "utf8"));
+        if (record !== null) records.push(record);
+        else {
+          await rm(join(folder, name), { force: true });
+          await rm(join(folder, `${id}.bin`), { force: true });
+        }
       }
     }
     records.sort((a, b) => a.createdAt - b.createdAt);
@@ -53,7 +58,10 @@ export class ProviderFiles {
   /** Keeps a file whose bytes are at its arrival path. */
   async add(file: ProviderFile): Promise<void> {
     await rename(this.arrivalPath(file.id), `${this.#pathOf(file.id)}.bin`);
-    await writeFile(`${this.#pathOf(file.id)}.json`, JSON.stringify(file), { mode: 0o600 });
+    const record = `${this.#pathOf(file.id)}.json`;
+    // Beside it and renamed: a process that is killed in the middle leaves no half record.
+    await writeFile(`${record}.part`, JSON.stringify(file), { mode: 0o600 });
+    await rename(`${record}.part`, record);
     this.#files.set(file.id, file);
   }
 
@@ -95,5 +103,14 @@ export class ProviderFiles {
   #pathOf(id: string): string {
     if (!FILE_ID.test(id)) throw new TypeError("A file's id has letters, digits and dashes only.");
     return join(this.#folder, id);
+  }
+}
+
+/** Null for a record that is cut off: its upload was never answered. */
+function recordIn(text: string): ProviderFile | null {
+  try {
+    return JSON.parse(text) as ProviderFile;
+  } catch {
+    return null;
   }
 }

@@ -9,7 +9,7 @@ import type { Answer } from "../../output.ts";
 import { withOperator } from "../../session.ts";
 import { type Line, type Span, type Style, styled, table } from "../../terminal/text.ts";
 import { watch } from "../../terminal/watch.ts";
-import { userName } from "../flags.ts";
+import { effectLines, userName } from "../flags.ts";
 
 interface StatusOptions {
   readonly watch?: boolean;
@@ -133,7 +133,7 @@ function tell(
   });
 }
 
-function reportLines(report: RolloutReport, { way, live }: OperatorDoor): Line[] {
+function reportLines(report: RolloutReport, { way, live, effect }: OperatorDoor): Line[] {
   const { operation, done, sentence, flag, status } = report;
   const did = done ? styled("good", "done") : styled("warn", "dry run, nothing was done");
   const share = flag === null ? "" : `, ${flag.percentage} %, shadow ${flag.shadowPercentage} %`;
@@ -145,6 +145,7 @@ function reportLines(report: RolloutReport, { way, live }: OperatorDoor): Line[]
     sentence,
     ...table([heads, rowOf(status)]),
     ...nobody,
+    ...(done ? effectLines({ effect }) : []),
     styled("faint", `${done ? "Done" : "Asked"} ${way}.`),
   ];
 }

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "../../../base/clock.ts";
 import type { Random } from "../../../base/random.ts";
-import type { ErrorProvider } from "../../errors.ts";
+import type { ErrorProvider } from "../../provider-errors.ts";
 import { Rate } from "../../retry/rate.ts";
 import { fullPace, type Pace, type PaceOptions, paceAfter } from "./pace.ts";
 import { providerBusy } from "./queue-refusal.ts";

@@ -1,4 +1,4 @@
-import type { ErrorProvider } from "../../errors.ts";
+import type { ErrorProvider } from "../../provider-errors.ts";
 import type { Health } from "../health/health.ts";
 import type { Throughput } from "../health/throughput.ts";
 import type { GateState } from "./gate.ts";

@@ -1,5 +1,6 @@
 import { CodedError } from "../../../base/errors.ts";
-import type { ErrorProvider, WriteEffect } from "../../errors.ts";
+import type { WriteEffect } from "../../errors.ts";
+import type { ErrorProvider } from "../../provider-errors.ts";
 
 /** How busy our own queue in front of a provider is. */
 export interface ProviderQueue {

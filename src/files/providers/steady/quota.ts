@@ -1,5 +1,6 @@
 import type { Clock } from "../../../base/clock.ts";
-import { bytesText, providerQuota } from "../../errors.ts";
+import { bytesText } from "../../errors.ts";
+import { providerQuota } from "../../provider-errors.ts";
 import type { ProviderProfile } from "../profiles.ts";
 import type { Provider, ProviderFile } from "../provider.ts";
 import { untilAborted } from "./until-aborted.ts";
