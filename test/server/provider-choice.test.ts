@@ -111,4 +111,13 @@ describe("an upload that leaves something to the gateway", () => {
     }
     expect(seen).toEqual([]);
   });
+
+  it("refuses a setting in the query that nobody knows, instead of doing without it", async () => {
+    const response = await put("onDuplicate=error");
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({
+      error: { code: "GATEWAY_INVALID_REQUEST", param: "onDuplicate" },
+    });
+    expect(seen).toEqual([]);
+  });
 });

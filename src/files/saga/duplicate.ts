@@ -19,7 +19,7 @@ export async function duplicateOf(
   if (file === null || onDuplicate === "return") return file;
   throw new CodedError(
     "FILES_DUPLICATE",
-    `The same bytes are stored already as file ${file.id}. Use that one, or upload with onDuplicate "return" or "force".`,
+    `The same bytes are stored already as file ${file.id}. Use that one, or upload with the choice "return" or "force" for duplicates.`,
     { status: 409, details: { id: file.id, effect: "absent" } },
   );
 }

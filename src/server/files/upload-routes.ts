@@ -68,6 +68,7 @@ async function putFile(
   name: string,
 ): Promise<UploadedObject> {
   const { app } = options;
+  checkQuery(request.query as Record<string, unknown>);
   const settings = settingsOf({
     purpose: setting(request, "purpose"),
     provider: setting(request, "provider"),
@@ -153,4 +154,16 @@ function setting(request: FastifyRequest, name: keyof typeof settingMax): string
   const max = settingMax[name];
   if (typeof value === "string" && value.length <= max) return value;
   throw invalidRequest(name, `\`${name}\` must be one text of at most ${max} characters.`);
+}
+
+/** A setting that nobody knows is a misspelt one, and would be taken for unsaid. */
+function checkQuery(query: Readonly<Record<string, unknown>>): void {
+  const unknown = Object.keys(query).find((name) => !Object.hasOwn(settingMax, name));
+  if (unknown === undefined) return;
+  const shown = unknown.slice(0, 64);
+  const known = Object.keys(settingMax).join(", ");
+  throw invalidRequest(
+    shown,
+    `An upload by PUT has no setting ${JSON.stringify(shown)}. Its query takes ${known} only.`,
+  );
 }
