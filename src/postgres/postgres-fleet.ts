@@ -51,6 +51,8 @@ export class PostgresFleet implements Fleet {
   #reading: Promise<void> | null = null;
   #readAgain = false;
   #readProblem: unknown = null;
+  /** The code of the trouble that was told of; it may have begun before the listener was connected. */
+  #toldCode: string | null = null;
   #reread: Timer | null = null;
   #closed = false;
 
@@ -158,11 +160,14 @@ export class PostgresFleet implements Fleet {
       try {
         for (const latch of await this.#table.read()) this.#announce(latch);
         this.#readProblem = null;
+        this.#toldCode = null;
       } catch (error) {
-        // The listener tells of an outage, once; the next look is a few seconds away.
-        const isNews = codeOf(error) !== codeOf(this.#readProblem);
-        if (isNews && this.#listener.connected) this.#options.report("fleet", error);
         this.#readProblem = error;
+        // The listener tells of an outage, once; the next look is a few seconds away.
+        const code = codeOf(error) ?? "unknown";
+        if (!this.#listener.connected || code === this.#toldCode) continue;
+        this.#toldCode = code;
+        this.#options.report("fleet", error);
       }
     }
   }
