@@ -107,6 +107,8 @@ async function open(
   const environment = {
     CHANGEOVER_PORT: "0",
     CHANGEOVER_ENVIRONMENT: "sandbox",
+    // Whoever is shown the pictures need not know this machine's name.
+    CHANGEOVER_INSTANCE: "demo",
     // A line for each of these calls would cost what could serve some more of them.
     CHANGEOVER_LOG_LEVEL: "warn",
     CHANGEOVER_FLAGS_DIR: config.flagsDir,

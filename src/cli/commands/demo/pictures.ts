@@ -1,16 +1,24 @@
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { CodedError } from "../../../base/errors.ts";
 import { withPackage } from "../../process/optional-package.ts";
+import { type ConsoleView, drawConsole } from "./console-picture.ts";
+import { recordState, stateText } from "./console-state.ts";
 
-/** How wide the pictures are, in pixels; they are as high as the page. */
-const width = 1280;
-/** Milliseconds until the page must be live. */
-const liveLimitMs = 10_000;
-/** Milliseconds that the page gets to draw its charts. */
-const drawMs = 1500;
+/** Up to the charts: below them are the guard's rules, the journal and the process. */
+const desktop = { width: 1024, scale: 1.25, until: ".paths table" };
+
+/** The moments of the demo that pictures are taken of, and how. */
+const views: Readonly<Record<PictureName, ConsoleView>> = {
+  "mid-rollout": { ...desktop, dark: false },
+  healthy: { width: 480, scale: 1.5, dark: false, until: ".overview" },
+  "rolled-back": { ...desktop, dark: true },
+};
+
+/** What a picture is called. */
+export type PictureName = "mid-rollout" | "healthy" | "rolled-back";
 
 /** Takes pictures of the console while the demo goes on. */
 export class Pictures {
@@ -41,26 +49,14 @@ export class Pictures {
     return new Pictures(options, browser);
   }
 
-  /** A picture of the whole page in the light theme; opens it for this alone. */
-  async take(name: string): Promise<void> {
-    const context = await this.#browser.newContext({
-      viewport: { width, height: 800 },
-      colorScheme: "light",
-      reducedMotion: "reduce",
-    });
-    try {
-      const page = await context.newPage();
-      await page.goto(this.#origin);
-      await page.click(`#operations button:has-text("${this.#operation}")`, {
-        timeout: liveLimitMs,
-      });
-      await page.waitForTimeout(drawMs);
-      const path = join(this.#folder, `${name}.png`);
-      await page.screenshot({ path, fullPage: true });
-      this.taken.push(path);
-    } finally {
-      await context.close();
-    }
+  /** Writes what the console is told now, as JSON, and a picture that is drawn from that. */
+  async take(name: PictureName): Promise<void> {
+    const view = { operation: this.#operation, view: views[name] };
+    const state = await recordState(this.#origin, view);
+    const file = (ending: string): string => join(this.#folder, `${name}.${ending}`);
+    await writeFile(file("json"), stateText(state));
+    await writeFile(file("png"), await drawConsole(this.#browser, state));
+    this.taken.push(file("png"));
   }
 
   async close(): Promise<void> {

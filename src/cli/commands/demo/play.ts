@@ -7,7 +7,7 @@ import { sleep, type Timer } from "../../../base/clock.ts";
 import type { CommandContext } from "../../context.ts";
 import { writeNewFile } from "../../process/new-file.ts";
 import { type Span, styled, textOf } from "../../terminal/text.ts";
-import type { Pictures } from "./pictures.ts";
+import type { PictureName, Pictures } from "./pictures.ts";
 import type { DemoProduct } from "./product.ts";
 import type { DemoStory, RollbackTale, TrafficTale } from "./story.ts";
 import { ratesText, rollbackTexts, stageText, trafficTexts, waitText } from "./telling.ts";
@@ -186,7 +186,7 @@ class Stage {
     this.#picture ??= this.#shoot("mid-rollout").catch(() => undefined);
   }
 
-  async #shoot(name: string): Promise<void> {
+  async #shoot(name: PictureName): Promise<void> {
     const { pictures } = this.#settings;
     try {
       if (pictures !== null) await this.#unlessStopped(pictures.take(name));

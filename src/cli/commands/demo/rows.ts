@@ -11,7 +11,10 @@ export const demoRows: readonly CommandRow[] = [
         choices: flagsChoices,
       }),
       row("-o, --output <file>", "where to write the report (default: a temporary file)"),
-      row("--pictures <folder>", "also take pictures of the console there (needs Chromium)"),
+      row(
+        "--pictures <folder>",
+        "also put pictures of the console there, and what each shows as JSON (needs Chromium)",
+      ),
       row("--pause", "wait for Enter before each step"),
       row("--break-at <percentage>", "share at which the candidate breaks (default: the last)", {
         ...whole("--break-at", 1, 100),

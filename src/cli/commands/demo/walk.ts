@@ -124,9 +124,10 @@ export class DemoWalk {
       await sleep(clock, 100, signal, true);
       latch = await this.#latch();
     }
-    await seen();
     const steps = await this.#steps(faultMs, untilMs);
     await sleep(clock, afterMs - calmMs, signal, true);
+    // With the journal's entry and the failures in the charts, and still seconds old.
+    await seen();
     const from = counts();
     await sleep(clock, calmMs, signal, true);
     const to = counts();
