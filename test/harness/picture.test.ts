@@ -54,6 +54,14 @@ describe("a chart of ratios", () => {
     expect(draw()).toBe(draw());
   });
 
+  it("says once what all rows have in common, and cuts a label that would leave the picture", () => {
+    const one = comparison("higher", 10, 20);
+    const all = ratioChart(picture, [one, { ...one, case: "d" }]);
+    expect(all.match(/streaming \/ legacy/g)).toHaveLength(1);
+    const long = ratioChart(picture, [one, { ...one, measure: "a".repeat(80) }]);
+    expect(long).toContain(`c: ${"a".repeat(50)}…`);
+  });
+
   it("keeps a ratio beyond its scale inside the picture", () => {
     const [x = 0] = dots(ratioChart(picture, [comparison("higher", 1, 1e6)]));
     expect(x).toBeLessThan(900);

@@ -4,6 +4,7 @@ import { dotAt, FOOT, HEAD, lineAt, type Picture, svgOf, textAt, WIDTH } from ".
 const ROW = 26;
 const LEFT = 430;
 const RIGHT = 110;
+const LABEL_MAX = 54;
 const steps = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
 /** How many times better the contender is: above 1 it is, whatever is better, more or less. */
@@ -23,6 +24,10 @@ export function advantage({ better, ratio, ratioCi95 }: Comparison): {
  */
 export function ratioChart(picture: Picture, comparisons: readonly Comparison[]): string {
   const rows = comparisons.map((each) => ({ each, ...advantage(each) }));
+  // What all rows have in common stands above them once.
+  const measures = new Set(comparisons.map(({ measure }) => measure));
+  const sides = new Set(comparisons.map(sidesOf));
+  const common = [...(measures.size === 1 ? measures : []), ...(sides.size === 1 ? sides : [])];
   const lowest = Math.min(0.5, ...rows.map(({ low }) => low));
   const highest = Math.max(2, ...rows.map(({ high }) => high));
   const from = steps.findLast((step) => step <= lowest) ?? 0.01;
@@ -39,19 +44,28 @@ export function ratioChart(picture: Picture, comparisons: readonly Comparison[])
     ]);
   const drawn = rows.flatMap(({ each, value, low, high }, index) => {
     const y = HEAD + index * ROW + ROW / 2;
-    const label = `${each.case}: ${each.measure}, ${each.contenderName} / ${each.baseName}`;
+    const own = [
+      ...(measures.size === 1 ? [] : [each.measure]),
+      ...(sides.size === 1 ? [] : [sidesOf(each)]),
+    ].join(", ");
     return [
-      textAt(LEFT - 14, y + 4, shortened(label), "end"),
+      textAt(LEFT - 14, y + 4, shortened(own === "" ? each.case : `${each.case}: ${own}`), "end"),
       lineAt([x(low), y, x(high), y], each.reading, 3),
       dotAt(x(value), y, each.reading),
       textAt(WIDTH - 20, y + 4, `${rounded(value)}×`, "end"),
     ];
   });
-  return svgOf(picture, bottom + 30 + FOOT, [...grid, ...drawn]);
+  const above = [...common, picture.subtitle].join(", ");
+  return svgOf({ ...picture, subtitle: above }, bottom + 30 + FOOT, [...grid, ...drawn]);
 }
 
+function sidesOf({ contenderName, baseName }: Comparison): string {
+  return `${contenderName} / ${baseName}`;
+}
+
+/** To what fits left of the drawing, in a wide font too. */
 function shortened(text: string): string {
-  return text.length <= 66 ? text : `${text.slice(0, 65)}…`;
+  return text.length <= LABEL_MAX ? text : `${text.slice(0, LABEL_MAX - 1)}…`;
 }
 
 function rounded(value: number): string {
