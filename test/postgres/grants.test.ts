@@ -109,29 +109,35 @@ describe("making the tables", () => {
     expect(await elsewhere.journal.read()).toEqual([]);
   });
 
-  it("is asked for by name where it was not done", async () => {
-    const url = await newDatabase(database.serverUrl);
-    const { fleet } = await database.ports("a", { url, rereadMs: 50 });
-    const named = {
-      code: "POSTGRES_NOT_MIGRATED",
-      message: expect.stringContaining("migrateFleet()"),
-    };
-    await expect(fleet.load()).rejects.toMatchObject(named);
-    // Notifications would come through, but there is nothing to read: that is not being connected.
-    fleet.start();
-    await until(
-      () => fleet.problem,
-      (problem) => problem !== null,
-    );
-    expect(fleet.problem).toMatchObject(named);
-    expect(fleet.connected).toBe(false);
-    await migrateFleet(url);
-    await until(
-      () => fleet.connected,
-      (connected) => connected,
-    );
-    expect(database.problems).toMatchObject([named]);
-  });
+  it.each([
+    ["before it listens already", 1],
+    ["only once it listens", 50],
+  ])(
+    "is asked for by name where it was not done, when a look finds out %s",
+    async (_, rereadMs) => {
+      const url = await newDatabase(database.serverUrl);
+      const { fleet } = await database.ports("a", { url, rereadMs });
+      const named = {
+        code: "POSTGRES_NOT_MIGRATED",
+        message: expect.stringContaining("migrateFleet()"),
+      };
+      await expect(fleet.load()).rejects.toMatchObject(named);
+      // Notifications would come through, but there is nothing to read: that is not being connected.
+      fleet.start();
+      await until(
+        () => fleet.problem,
+        (problem) => problem !== null,
+      );
+      expect(fleet.problem).toMatchObject(named);
+      expect(fleet.connected).toBe(false);
+      await migrateFleet(url);
+      await until(
+        () => fleet.connected,
+        (connected) => connected,
+      );
+      expect(database.problems).toMatchObject([named]);
+    },
+  );
 
   it("does not take a password that is short or not plain", async () => {
     for (const password of [
