@@ -2,7 +2,7 @@ import { timingSafeEqual } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Server } from "@tus/server";
 import type { Clock, Timer } from "../../../base/clock.ts";
-import type { Exchange } from "../exchange.ts";
+import { type Exchange, headersOf } from "../exchange.ts";
 import type { LiteApp, SupabaseKeys } from "../lite-app.ts";
 import type { StorageFront } from "../storage/storage-front.ts";
 import { STORAGE_PREFIX } from "../storage/storage-route.ts";
@@ -74,10 +74,10 @@ export class ResumableFront {
     return new ResumableFront(parts, await UploadStore.open(options));
   }
 
-  async serve({ request, response, method }: Exchange): Promise<void> {
+  async serve({ request, response, method, url }: Exchange): Promise<void> {
     const refusal = method === "OPTIONS" ? undefined : refusalOf(request, this.#parts.keys);
     if (refusal !== undefined) return sendText(response, refusal);
-    await this.#server.handle(request, response);
+    await sendReply(response, await this.#server.handleWeb(webRequestOf({ request, method, url })));
   }
 
   close(): void {
@@ -146,4 +146,40 @@ function refusalOf(request: IncomingMessage, keys: SupabaseKeys): UploadRefusal 
 function sendText(response: ServerResponse, { status_code, body }: UploadRefusal): void {
   response.writeHead(status_code, { "content-type": "text/plain", "tus-resumable": "1.0.0" });
   response.end(body);
+}
+
+/**
+ * The request in the form of the protocol's library, whose own conversion copies every chunk: that took
+ * more of a core than storing them.
+ */
+function webRequestOf({ request, method, url }: Omit<Exchange, "response">): Request {
+  const { host = url.host } = request.headers;
+  const hasBody = method === "PATCH" || method === "POST";
+  const init: RequestInit & { duplex?: "half" } = {
+    method,
+    headers: headersOf(request),
+    ...(hasBody ? { body: bytesOf(request), duplex: "half" } : {}),
+  };
+  return new Request(new URL(`${url.pathname}${url.search}`, `http://${host}`), init);
+}
+
+/** What arrives, chunk by chunk. A client that goes away ends it: what it sent is kept. */
+function bytesOf(request: IncomingMessage): ReadableStream<Uint8Array> {
+  const chunks: AsyncIterator<Buffer> = request.iterator({ destroyOnReturn: false });
+  const goneAway = (): IteratorReturnResult<undefined> => ({ done: true, value: undefined });
+  return new ReadableStream<Uint8Array>(
+    {
+      pull: async (controller) => {
+        const next = await chunks.next().catch(goneAway);
+        if (next.done === true) controller.close();
+        else controller.enqueue(next.value);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+async function sendReply(response: ServerResponse, reply: Response): Promise<void> {
+  const text = await reply.text();
+  response.writeHead(reply.status, Object.fromEntries(reply.headers)).end(text);
 }
