@@ -1,14 +1,15 @@
 import * as v from "valibot";
 import { CodedError } from "../base/errors.ts";
+import type { Action } from "./verdict.ts";
 
 const share = v.pipe(v.number(), v.gtValue(0), v.ltValue(1));
 const count = v.pipe(v.number(), v.integer(), v.minValue(1));
 const seconds = v.pipe(v.number(), v.minValue(0), v.maxValue(86_400));
 const ratio = v.pipe(v.number(), v.gtValue(0), v.maxValue(1));
 const names = v.pipe(v.array(v.pipe(v.string(), v.minLength(1))), v.maxLength(1000));
-const action = v.picklist(["rollback", "hold", "alert"]);
+const action = v.picklist(["rollback", "hold", "alert", "stop-shadow"]);
+/** What was seen in the shadow harmed nobody. */
 const shadowAction = v.picklist(["hold", "alert", "stop-shadow"]);
-const anyAction = v.picklist(["rollback", "hold", "alert", "stop-shadow"]);
 const enabled = v.optional(v.boolean(), true);
 
 const rate = (increase: number) =>
@@ -64,7 +65,7 @@ const latency = v.strictObject({
 
 const mismatch = v.strictObject({
   enabled,
-  action: v.optional(anyAction, "hold"),
+  action: v.optional(action, "hold"),
   increase: v.optional(share, 0.01),
   noiseRate: v.optional(share, 0.001),
   callsMin: v.optional(count, 50),
@@ -187,8 +188,12 @@ export interface EnginePolicy {
 }
 
 /** A rule about the share of bad calls. */
-export interface RatePolicy<A extends string = "rollback" | "hold" | "alert"> {
+export interface RatePolicy<A extends Action = Action> {
   readonly enabled: boolean;
+  /**
+   * What a breach does: roll back; hold the rollout where it is; only tell somebody; or stop the shadows,
+   * while callers stay where they are.
+   */
   readonly action: A;
   /** The allowed increase over legacy, as a share: 0.05 is 5 percentage points. */
   readonly increase: number;
@@ -207,7 +212,7 @@ export interface LatencyPolicy extends RatePolicy {
 }
 
 /** Answers that differ, over what two runs of legacy would differ anyway. */
-export interface MismatchPolicy extends RatePolicy<"rollback" | "hold" | "alert" | "stop-shadow"> {
+export interface MismatchPolicy extends RatePolicy {
   /** Share of comparisons that differ for no reason; default 0.001. */
   readonly noiseRate: number;
 }
@@ -215,7 +220,7 @@ export interface MismatchPolicy extends RatePolicy<"rollback" | "hold" | "alert"
 /** An exception that legacy never threw. */
 export interface NewExceptionPolicy {
   readonly enabled: boolean;
-  readonly action: "rollback" | "hold" | "alert";
+  readonly action: Action;
   /** Blamed occurrences of one kind (1 to 100) that breach; default 3. The first one holds. */
   readonly blamedMin: number;
   /** From at least so many keys; default 2. */
@@ -239,7 +244,7 @@ export interface Rung {
 /** Memory of the process, and what the candidate holds of it. */
 export interface MemoryPolicy {
   readonly enabled: boolean;
-  readonly action: "rollback" | "hold" | "alert";
+  readonly action: Action;
   /** Declared bytes of candidate calls in flight; null: no limit; default 256 MiB. */
   readonly inFlightBytesMax: number | null;
   /** The process's memory limit in bytes where the machine does not tell; default null. */
@@ -267,7 +272,7 @@ export interface MemoryPolicy {
 /** When the floor of the heap, what major garbage collections leave, rises like a leak. */
 export interface LeakPolicy {
   /** Default `hold`. */
-  readonly action: "rollback" | "hold" | "alert";
+  readonly action: Action;
   /** Floor points that it needs (1 to 120); default 8. */
   readonly pointsMin: number;
   /** Seconds that they must span; default 600. */
@@ -291,7 +296,7 @@ export interface ExposureBudgetPolicy {
 /** Errors of which one is too many. */
 export interface FatalPolicy {
   readonly enabled: boolean;
-  readonly action: "rollback" | "hold" | "alert";
+  readonly action: Action;
   /** Error codes; default: out of memory. */
   readonly codes: readonly string[];
   /** A property that marks an error as fatal when it is `true`; default `dataLoss`; null: none. */
@@ -333,7 +338,8 @@ export function parsePolicy(value: unknown): Policy {
   if (parsed.success) return parsed.output;
   const problems = parsed.issues.map((issue) => {
     const path = v.getDotPath(issue);
-    return path === null ? issue.message : `${path}: ${issue.message}`;
+    const told = issue.expected === "never" ? "there is no such field" : issue.message;
+    return path === null ? told : `${path}: ${told}`;
   });
   throw new CodedError(
     "GUARD_INVALID_POLICY",

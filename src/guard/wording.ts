@@ -11,7 +11,10 @@ export const number = (value: number): string =>
 export const of = ({ bad, calls }: Tally): string => `${number(bad)} of ${number(calls)}`;
 /** 0.8 as "80 %". */
 export const percent = (ratio: number): string => `${number(ratio * 100)} %`;
-/** 0.05 as "5 points": percentage points. */
-export const points = (share: number): string => `${number(share * 100)} points`;
+/** 0.05 as "5 points", 0.01 as "1 point": percentage points. */
+export const points = (share: number): string => {
+  const text = number(share * 100);
+  return `${text} ${text === "1" ? "point" : "points"}`;
+};
 /** Wall-clock milliseconds as "14:03:12 UTC". */
 export const timeOfDay = (ms: number): string => `${new Date(ms).toISOString().slice(11, 19)} UTC`;

@@ -228,7 +228,7 @@ describe("the policy", () => {
     expect(() => parsePolicy(wrong)).toThrow(
       expect.objectContaining({
         code: "GUARD_INVALID_POLICY",
-        message: expect.stringMatching(/errorRate\.increase.*latancy/s),
+        message: expect.stringMatching(/errorRate\.increase.*latancy: there is no such field/s),
       }),
     );
     expect(() => parsePolicy({ memory: { hold: { ratio: 0.1 } } })).toThrow(/ratios must rise/);

@@ -165,6 +165,21 @@ describe("a probe", () => {
     expect(w.verdict("error-rate").sentence).toMatch(/without a clear answer/);
   });
 
+  it("loses nothing by other calls that are not among the sampled ones", () => {
+    const blamedAfter = (skip: string | null): number => {
+      const w = probing();
+      // Asked between a picked call and its shadow: a pair is waiting then.
+      const legacy = (): boolean => {
+        if (skip !== null) w.guard.observeSkip("test.read", skip);
+        return false;
+      };
+      return serve(w, 3000, { candidate: every(9), legacy });
+    };
+    expect(blamedAfter(null)).toBeLessThan(3000);
+    expect(blamedAfter("sampled-out")).toBe(blamedAfter(null));
+    expect(blamedAfter("queue-full")).toBeGreaterThan(blamedAfter(null));
+  });
+
   it("is impossible for a write, which is judged by legacy's own calls or by SIZE alone", () => {
     const w = probing({}, "write");
     expect(serve(w, 100, { candidate: () => true, legacy: never })).toBeLessThan(10);

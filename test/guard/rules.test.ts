@@ -220,6 +220,7 @@ describe("the mismatch rule", () => {
     expect(w.verdict("mismatch").kind).toBe("healthy");
     compare(w, 20, "different");
     expect(w.verdict("mismatch")).toMatchObject({ kind: "breached", action: "hold" });
+    expect(w.verdict("mismatch").sentence).toContain("more than 1 point above the expected rate");
     expect(w.guard.overall("test.read")).toMatchObject({ kind: "suspect", action: "hold" });
     expect(w.operation.latch.tripped).toBe(false);
     expect(w.guard.mayShadow("test.read")).toBe(true);

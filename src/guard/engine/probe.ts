@@ -23,8 +23,8 @@ export interface ProbedRule {
 const never = new Set(["not-replayable", "not-shadowable"]);
 /** Pairs of one probe that may be lost before it is given up: beyond that it would tell of load. */
 const lostMax = 8;
-/** Skips that lose no pair. */
-const harmless = new Set(["fallback", "aborted"]);
+/** Skips that lose no pair: calls that were picked are never sampled. */
+const harmless = new Set(["fallback", "aborted", "sampled-out"]);
 
 /**
  * Legacy is run beside the next candidate calls of an operation until somebody knows whose fault it is.

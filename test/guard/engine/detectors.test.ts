@@ -14,7 +14,7 @@ import { CountWindow } from "../../../src/guard/engine/window.ts";
 
 const settings = { delta: 0.05, baselineRate: 0.01, baselineCallsMin: 30, threshold: 14 };
 const cusum = (): Cusum => {
-  const made = new Cusum(2, 1);
+  const made = new Cusum([1, 1], 1);
   made.weigh(0, 0.05, 0.1);
   made.weigh(1, 0.05, 0.9);
   return made;
@@ -62,7 +62,64 @@ describe("a CUSUM", () => {
     }
     expect(old.value).toBe(fresh.value);
     for (let n = 0; n < 1000; n += 1) old.one(at, 20);
-    expect(old.value).toBe(20);
+    // Both sums are at their cap, and the value is their mixture.
+    expect(old.value).toBeCloseTo(20 + Math.log(2));
+  });
+
+  it("is the logarithm of its alternatives' mixture, in which only the weights' proportions matter", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.boolean(), { minLength: 1, maxLength: 100 }),
+        fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 3, maxLength: 3 }),
+        (bits, weights) => {
+          const rates = [0.1, 0.3, 0.9];
+          const feed = (made: Cusum): number => {
+            for (const bad of bits) {
+              if (bad) made.one(at, 100);
+              else made.zero();
+            }
+            return made.value;
+          };
+          const mixed = (of: readonly number[]): number => {
+            const made = new Cusum(of, 1);
+            for (const [j, rate] of rates.entries()) made.weigh(j, 0.05, rate);
+            return feed(made);
+          };
+          const likelihoods = rates.map((rate) => {
+            const made = new Cusum([1], 1);
+            made.weigh(0, 0.05, rate);
+            return Math.exp(feed(made));
+          });
+          const total = weights.reduce((sum, weight) => sum + weight, 0);
+          const mean = likelihoods.reduce(
+            (sum, each, j) => sum + ((weights[j] ?? 0) / total) * each,
+            0,
+          );
+          // Above the mean by what the threshold pays for: as many times as there are alternatives.
+          expect(mixed(weights)).toBeCloseTo(Math.log(1 + 3 * (mean - 1)), 9);
+          expect(mixed(weights.map((weight) => weight * 7))).toBeCloseTo(mixed(weights), 9);
+        },
+      ),
+      { seed: 1, numRuns: 100 },
+    );
+  });
+
+  it("lets at least e^h / J bits pass on average before h, while bits are 1 no more often than p0", () => {
+    const random = seededRandom(8);
+    const [bitsMin, p0, weights] = [300, 0.05, [1, 6, 3]];
+    const h = Math.log(weights.length * bitsMin);
+    let bits = 0;
+    const runs = 200;
+    for (let run = 0; run < runs; run += 1) {
+      const made = new Cusum(weights, 1);
+      for (const [j, rate] of [0.08, 0.15, 0.6].entries()) made.weigh(j, p0, rate);
+      while (made.value < h) {
+        if (random.next() < p0) made.one(at, 100);
+        else made.zero();
+        bits += 1;
+      }
+    }
+    expect(bits / runs).toBeGreaterThan(bitsMin);
   });
 });
 

@@ -250,6 +250,17 @@ describe("a replay", () => {
     expect(second?.callsToTrip.p50 ?? Number.POSITIVE_INFINITY).toBeGreaterThan(26);
   });
 
+  it("refuses an onset that is not within the recording, naming its time", async () => {
+    const { records, onsetMs } = await recorded(() => ({}));
+    for (const wrongMs of [onsetMs - 86_400_000, onsetMs + 86_400_000]) {
+      const replay = replayRecords(records, { rivals: false, onsetMs: wrongMs });
+      await expect(replay).rejects.toMatchObject({
+        code: "REHEARSAL_INVALID_SIMULATION",
+        message: expect.stringContaining(new Date(wrongMs).toISOString()),
+      });
+    }
+  });
+
   it("counts every rollback as false when nothing is said of an onset", async () => {
     const { records } = await recorded((second) => (second < 600 ? {} : { error: down() }));
     const [ours] = await replayRecords(records, { rivals: false });

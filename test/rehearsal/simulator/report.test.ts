@@ -82,6 +82,8 @@ describe("the chart", () => {
     expect(svg).not.toMatch(/NaN|Infinity|undefined|<naive>/);
     expect(svg).toContain("missed 100 of 100");
     expect(svg).toContain("14.2");
+    // The bars lie over the grid.
+    expect(svg.indexOf('stroke="#dddddd"')).toBeLessThan(svg.indexOf("<g><title>"));
     const opened = svg.match(/<(g|svg|text|title)[ >]/g)?.length;
     expect(svg.match(/<\/(g|svg|text|title)>/g)?.length).toBe(opened);
   });

@@ -59,6 +59,15 @@ export async function readRecords(
   return records.toSorted((a, b) => a.at - b.at);
 }
 
+function outside(onsetMs: number, fromMs: number, untilMs: number): CodedError {
+  const [onset, from, until] = [onsetMs, fromMs, untilMs].map((ms) => new Date(ms).toISOString());
+  return new CodedError(
+    "REHEARSAL_INVALID_SIMULATION",
+    `The onset ${onset} is not within the recording, which is from ${from} to ${until}.`,
+    { status: 400 },
+  );
+}
+
 function unusable(problem: string): CodedError {
   return new CodedError(
     "REHEARSAL_INVALID_EVENTS",
@@ -79,7 +88,8 @@ interface Replayed {
 
 /**
  * Plays recorded calls of one operation, oldest first, to our policy and the rivals. Results are of the
- * scenario `recorded`, with share, traffic and days as measured in the recording.
+ * scenario `recorded`, with share, traffic and days as measured in the recording. Throws
+ * `REHEARSAL_INVALID_SIMULATION` for an onset outside of it.
  */
 export async function replayRecords(
   records: readonly ObservationRecord[],
@@ -89,6 +99,9 @@ export async function replayRecords(
   const seconds = Math.floor(((records.at(-1)?.at ?? 0) - startMs) / 1000) + 1;
   const { onsetMs } = options;
   const onset = onsetMs === undefined ? seconds : Math.floor((onsetMs - startMs) / 1000);
+  if (onsetMs !== undefined && (onset < 0 || onset >= seconds)) {
+    throw outside(onsetMs, startMs, startMs + seconds * 1000);
+  }
   const replay = new Replay(records, startMs, options);
   const now = new TrafficSecond();
   let next = 0;

@@ -104,14 +104,15 @@ function panel(
     y += rowHeight;
   }
   const bottom = y + 4;
-  for (const tick of scale.ticks) {
+  // Before the bars, so that these lie over them.
+  const grid = scale.ticks.map((tick) => {
     const x = Math.round(labelWidth + scale.at(tick));
-    parts.push(
+    return [
       `<line x1="${x}" y1="${top}" x2="${x}" y2="${bottom}" stroke="#dddddd"/>`,
       `<text x="${x}" y="${bottom + 14}" text-anchor="middle" fill="#555555">${shortNumber(tick)}</text>`,
-    );
-  }
-  return { svg: parts.join("\n"), height: bottom + 20 - top };
+    ].join("\n");
+  });
+  return { svg: [...grid, ...parts].join("\n"), height: bottom + 20 - top };
 }
 
 function drawBar(bar: Bar, colour: string, scale: Scale, y: number): string {

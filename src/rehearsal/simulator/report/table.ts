@@ -67,5 +67,5 @@ export function describeRun(results: readonly SimulationResult[]): string {
   const [first] = results;
   if (first === undefined) return "Nothing was simulated.";
   const { share, callsPerSecond, days, runs, seed } = first;
-  return `${shortNumber(share)} % of ${shortNumber(callsPerSecond)} calls/s on the candidate; false trips and holds over ${shortNumber(days)} days, delays over ${runs} onsets (median / 95th percentile); seed ${seed}.`;
+  return `${shortNumber(share)} % of ${shortNumber(callsPerSecond)} calls/s on the candidate; false trips and holds over ${shortNumber(days)} days, delays over ${runs} ${runs === 1 ? "onset" : "onsets"} (median / 95th percentile); seed ${seed}.`;
 }

@@ -1,14 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ManualClock } from "../../src/base/manual-clock.ts";
+import { ManualClock } from "../../../src/base/manual-clock.ts";
 import {
   type FloorReading,
   type FloorState,
   HeapFloor,
   oldGenerationLimit,
   ownFloor,
-} from "../../src/guard/memory/heap-floor.ts";
-import { parsePolicy } from "../../src/guard/policy.ts";
+} from "../../../src/guard/memory/heap-floor.ts";
+import { parsePolicy } from "../../../src/guard/policy.ts";
 
 const mib = 1024 * 1024;
 const { memory } = parsePolicy({});

@@ -2,9 +2,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { MemoryLadder } from "../../src/guard/memory/memory-ladder.ts";
-import { MemorySampler, type ProcessMemory } from "../../src/guard/memory/memory-sampler.ts";
-import { parsePolicy } from "../../src/guard/policy.ts";
+import { MemoryLadder } from "../../../src/guard/memory/memory-ladder.ts";
+import { MemorySampler, type ProcessMemory } from "../../../src/guard/memory/memory-sampler.ts";
+import { parsePolicy } from "../../../src/guard/policy.ts";
 
 const mib = 1024 * 1024;
 const roots: string[] = [];
