@@ -3,10 +3,12 @@ import type { Path } from "../migration/call.ts";
 import type { DecisionInput, DecisionReason } from "../migration/decision.ts";
 import type { FlagState } from "../migration/flags.ts";
 import type { JournalEntry, JournalQuery } from "../migration/journal.ts";
+import type { LatchRecord } from "../migration/latch.ts";
 import type { Fault } from "../rehearsal/faults.ts";
 import type { RolloutCommand } from "../rollout/commands.ts";
 import type { RolloutReport } from "../rollout/controller/commander.ts";
 import type { RolloutStatus } from "../rollout/status.ts";
+import type { SnapshotVerdict } from "./snapshot.ts";
 
 export type { Fault };
 
@@ -40,6 +42,13 @@ export interface Explanation {
   readonly path: Path;
   readonly shadow: boolean;
   readonly reason: DecisionReason;
+  /** The key's place from 1 to 100: the candidate has it from that percentage on; null: nobody tells. */
+  readonly bucket: number | null;
+  readonly flag: FlagState | null;
+  /** Null: it never tripped. */
+  readonly latch: LatchRecord | null;
+  /** What the guard said last about the operation. */
+  readonly verdict: SnapshotVerdict;
   readonly input: DecisionInput;
 }
 

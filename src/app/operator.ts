@@ -22,6 +22,7 @@ import type {
   Explanation,
   MismatchEntry,
 } from "./control.ts";
+import { overallVerdict } from "./take-snapshot.ts";
 
 /** What an operator's commands work on. */
 export interface OperatorParts {
@@ -145,8 +146,18 @@ export class Operator implements Control {
 
   explain(operation: string, key: string): Explanation {
     const name = this.#nameOf(operation);
-    const { decision, input } = this.#parts.changeover.explain(name, key);
-    return { operation: name, key, ...decision, input };
+    const { changeover } = this.#parts;
+    const { decision, input } = changeover.explain(name, key);
+    return {
+      operation: name,
+      key,
+      ...decision,
+      bucket: changeover.flags.bucket?.(name, key) ?? null,
+      flag: changeover.flags.state(name),
+      latch: changeover.operations.find((each) => each.name === name)?.latch.record ?? null,
+      verdict: overallVerdict(changeover, name),
+      input,
+    };
   }
 
   journal(query: JournalQuery): Promise<readonly JournalEntry[]> {

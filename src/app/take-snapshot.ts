@@ -67,8 +67,7 @@ function operationOf(
   operation: AnyOperation,
 ): SnapshotOperation {
   const { name, definition, latch, load } = operation;
-  const [overall, ...rules] = changeover.verdicts(name).map(verdictOf);
-  if (overall === undefined) throw new Error(`The guard has no verdict on ${name}.`);
+  const [, ...rules] = changeover.verdicts(name).map(verdictOf);
   const counts = countsOf(changeover, name);
   return {
     name,
@@ -82,7 +81,7 @@ function operationOf(
     },
     ...(counts === null ? {} : { counts }),
     traffic: history.lastMinute(name),
-    verdict: overall,
+    verdict: overallVerdict(changeover, name),
     rules,
     rollout: rollout?.status(name) ?? null,
   };
@@ -94,6 +93,13 @@ function countsOf({ metrics }: Changeover, name: string): SnapshotCounts | null 
   if (totals === null || evidence === null) return null;
   const { candidate, legacy } = totals;
   return { candidateCalls: candidate.runs, legacyCalls: legacy.runs, ...evidence };
+}
+
+/** What the guard said last about an operation, over all its rules. */
+export function overallVerdict(changeover: Changeover, name: string): SnapshotVerdict {
+  const [overall] = changeover.verdicts(name);
+  if (overall === undefined) throw new Error(`The guard has no verdict on ${name}.`);
+  return verdictOf(overall);
 }
 
 function verdictOf({ kind, legacyKnown, ...verdict }: Verdict): SnapshotVerdict {

@@ -14,6 +14,7 @@ import type {
   FlagState,
 } from "../migration/flags.ts";
 import { migrationOf } from "../migration/operation.ts";
+import { bucketOf } from "./bucket.ts";
 import { type Evaluator, type FeatureSet, startEvaluator } from "./evaluator.ts";
 import { clientFeatures, shadowFlagOf } from "./features.ts";
 import type { OperationFlag } from "./flag-file.ts";
@@ -107,6 +108,11 @@ class FileFlags implements FlagSource {
       candidate: this.#evaluator.isEnabled(operation, key),
       shadow: this.#evaluator.isEnabled(shadowFlagOf(operation), key),
     };
+  }
+
+  bucket(operation: string, key: string): number | null {
+    const groupId = this.#states.get(operation)?.flag.groupId;
+    return groupId === undefined ? null : bucketOf(groupId, key);
   }
 
   state(operation: string): FlagState | null {

@@ -7,7 +7,7 @@ import type {
   FlagState,
 } from "../migration/flags.ts";
 import { migrationOf } from "../migration/operation.ts";
-import { inCohort } from "./bucket.ts";
+import { bucketOf, inCohort } from "./bucket.ts";
 import { parsePercentage } from "./percentage.ts";
 
 /** A percentage, or a percentage with a share of shadowed calls. */
@@ -66,6 +66,10 @@ class StaticFlags implements FlagSource {
       candidate: entry.enabled && inCohort(group, key, entry.percentage),
       shadow: inCohort(`${group}.shadow`, key, entry.shadowPercentage),
     };
+  }
+
+  bucket(operation: string, key: string): number | null {
+    return this.#entries.has(operation) ? bucketOf(migrationOf(operation), key) : null;
   }
 
   state(operation: string): FlagState | null {

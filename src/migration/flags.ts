@@ -84,6 +84,11 @@ export interface FlagSource {
   /** As of `monotonicMs`, for who has read the clock already; default: now. */
   freshness(monotonicMs?: number): FlagFreshness;
   answer(operation: string, key: string): FlagAnswer;
+  /**
+   * The key's place among all keys, from 1 to 100: the candidate has it from that percentage on. Null for an
+   * operation without a flag; left out where the flag system does not tell.
+   */
+  bucket?(operation: string, key: string): number | null;
   /** The flag as an operator sees it, or null for an operation without a flag. */
   state(operation: string): FlagState | null;
   problems(): readonly FlagProblem[];

@@ -42,6 +42,8 @@ export type SkipReason =
   | "closed"
   /** A write that does not say how it may be rehearsed. */
   | "not-shadowable"
+  /** Not among the share of calls that the budget lets be run. */
+  | "sampled-out"
   /** The caller gave up. */
   | "aborted"
   /** Legacy answered after the candidate had failed: both paths ran already. */
@@ -74,6 +76,7 @@ export type SkipReason =
 export const skipReasons: readonly SkipReason[] = [
   "closed",
   "not-shadowable",
+  "sampled-out",
   "aborted",
   "fallback",
   "not-written",

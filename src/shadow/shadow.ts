@@ -163,8 +163,8 @@ export class Shadow {
     const { operation } = observation;
     const { share, queueMax } = this.budget;
     const sampled = share < 1 && observation.decision.probe !== true;
-    if (sampled && this.#options.random.next() >= share) return;
-    if (this.#closed) this.#skip(operation, "closed");
+    if (sampled && this.#options.random.next() >= share) this.#skip(operation, "sampled-out");
+    else if (this.#closed) this.#skip(operation, "closed");
     else if (this.#arrived.length >= queueMax) this.#skip(operation, "queue-full");
     else {
       const held = this.#held.take(observation);

@@ -1,5 +1,6 @@
 import { cpSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { bucketOf } from "../../src/flags/bucket.ts";
 import { eachTestFolder, TestFolder } from "../support/test-folder.ts";
 import {
   changeover,
@@ -40,7 +41,23 @@ describe("an operator's commands while nothing runs", () => {
     const held = await run("flags", "set", "upload", "10");
     expect([held.code, errorOf(held).code]).toEqual([3, "FLAGS_HELD"]);
     const why = value<{ path: string; reason: string }>(await run("why", "upload", "some-key"));
-    expect(why).toMatchObject({ path: "legacy", reason: "latched" });
+    expect(why).toMatchObject({
+      path: "legacy",
+      reason: "latched",
+      bucket: bucketOf("files", "some-key"),
+      flag: { percentage: 0, enabled: false },
+      latch: { tripped: true, reason: "wrong hashes" },
+      verdict: { verdict: "inconclusive" },
+    });
+    const told = await changeover(["why", "upload", "k", "--data-dir", folder.in("data")]);
+    const bucket = bucketOf("files", "k");
+    expect(told.stdout).toMatch(/^files\.upload with key "k" goes to legacy, because of latched$/m);
+    expect(told.stdout).toContain(`${bucket} of 100: the candidate's from ${bucket} % on, not yet`);
+    expect(told.stdout).toMatch(/^ +flag +off, 0 %, 0 % in the shadow; /m);
+    expect(told.stdout).toMatch(/^ +latch +TRIPPED since .* by person .*: wrong hashes$/m);
+    expect(told.stdout).toMatch(
+      /^ +verdict +inconclusive: The candidate has not had a call yet\./m,
+    );
     const rearmed = await run("rearm", "upload");
     expect(value(rearmed)).toMatchObject({ reports: [{ flag: { percentage: 0 } }] });
     expect((await run("flags", "set", "upload", "10")).code).toBe(0);

@@ -66,6 +66,21 @@ export function flagContract(name: string, make: () => Promise<FlagWorld>): void
       }
     });
 
+    it("tell the percentage from which the candidate has a key", async () => {
+      const { flags, control } = await open();
+      await control.setPercentage(operation, 37, ana);
+      const seen = (): number | undefined => flags.state(operation)?.percentage;
+      await vi.waitFor(() => expect(seen()).toBe(37), 10_000);
+      for (const key of keys.slice(0, 300)) {
+        const bucket = flags.bucket?.(operation, key) ?? Number.NaN;
+        expect(bucket).toBeGreaterThanOrEqual(1);
+        expect(bucket).toBeLessThanOrEqual(100);
+        expect(flags.answer(operation, key).candidate, key).toBe(bucket <= 37);
+        expect(flags.bucket?.(other, key)).toBe(bucket);
+      }
+      expect(flags.bucket?.("files.nope", "a")).toBeNull();
+    });
+
     it("shadow a share of calls apart from the percentage", async () => {
       const { flags, control } = await open();
       expect(await control.setShadow(operation, 100, ana)).toMatchObject({

@@ -1,5 +1,6 @@
 import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { bucketOf } from "../../src/flags/bucket.ts";
 import { operatorToken, startGateway, type TestGateway } from "../support/gateway-app.ts";
 import { RawClient } from "../support/raw-http.ts";
 
@@ -68,6 +69,10 @@ describe("the control API", () => {
       path: "legacy",
       reason: "flag-off",
       input: { hasKey: true },
+      bucket: bucketOf("files", "ann"),
+      flag: { operation: "files.list", percentage: 0 },
+      latch: null,
+      verdict: { verdict: "inconclusive" },
     });
   });
 
@@ -136,6 +141,7 @@ describe("the control API", () => {
   it.each([
     ["explain?operation=upload", "key"],
     ["journal?limit=0", "limit"],
+    ["mismatches/4f2a/vitest?module=", "module"],
     ["journal?since=yesterday", "since"],
   ])("refuses the query %s, naming %s", async (path, param) => {
     const { status, json } = await control(gateway, path);

@@ -239,7 +239,17 @@ function makeControl({ facade, source, commands, step }: ControlParts): Control 
     exportMismatch: (id, options) => cases.exportVitest(id, options),
     explain: (name, key) => {
       const { decision, input } = facade.explain(full(name), key);
-      return { operation: full(name), key, ...decision, input };
+      const bucket = source.bucket?.(full(name), key) ?? null;
+      const verdict = {
+        rule: "overall",
+        verdict: "inconclusive",
+        observed: null,
+        limit: null,
+        samples: 0,
+        sentence: "The candidate has not had a call yet.",
+      } as const;
+      const told = { bucket, flag: source.state(full(name)), latch: null, verdict };
+      return { operation: full(name), key, ...decision, ...told, input };
     },
     journal: (query) => journal.read(query),
   };

@@ -64,6 +64,10 @@ export class ControlledFlags implements FlagSource {
     return this.#flags.answer(operation, key);
   }
 
+  bucket(operation: string, key: string): number | null {
+    return this.#flags.bucket?.(operation, key) ?? null;
+  }
+
   state(operation: string): ReturnType<FlagSource["state"]> {
     return this.#flags.state(operation);
   }

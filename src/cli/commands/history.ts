@@ -40,7 +40,8 @@ export const why: Command<unknown> = (context, { words }) =>
     return { answer: { value: found, lines: [...explained(found)] } };
   });
 
-function explained({ operation, key, path, shadow, reason, input }: Explanation): Line[] {
+function explained(found: Explanation): Line[] {
+  const { operation, key, path, shadow, reason, input } = found;
   const facts = Object.entries(input).map(([name, value]) => [`  ${name}`, String(value)]);
   const shadowed = shadow ? `, shadowed on ${path === "legacy" ? "the candidate" : "legacy"}` : "";
   return [
@@ -50,8 +51,36 @@ function explained({ operation, key, path, shadow, reason, input }: Explanation)
       `${shadowed}, because of `,
       styled("name", reason),
     ],
+    ...table([
+      ["  bucket", bucketWords(found)],
+      ["  flag", flagWords(found)],
+      ["  latch", latchWords(found)],
+      ["  verdict", `${found.verdict.verdict}: ${found.verdict.sentence}`],
+    ]),
     ...table(facts).map((line): Line => line),
   ];
+}
+
+function bucketWords({ bucket, flag }: Explanation): string {
+  if (bucket === null) return "not known: the flags do not tell";
+  const percentage = flag?.percentage ?? 0;
+  const from = `${bucket} of 100: the candidate's from ${bucket} % on`;
+  if (percentage >= bucket) return `${from}, which ${percentage} % has reached`;
+  // Below one percent the flag picks some keys of the first bucket.
+  const part = percentage > 0 && bucket === 1;
+  return part ? `${from}, in part at ${percentage} %` : `${from}, not yet at ${percentage} %`;
+}
+
+function flagWords({ flag }: Explanation): string {
+  if (flag === null) return "none";
+  const { enabled, percentage, shadowPercentage, origin } = flag;
+  return `${enabled ? "on" : "off"}, ${percentage} %, ${shadowPercentage} % in the shadow; ${origin}`;
+}
+
+function latchWords({ latch }: Explanation): string {
+  if (latch === null) return "armed; it never tripped";
+  const { tripped, at, by, reason } = latch;
+  return `${tripped ? "TRIPPED" : "armed"} since ${at} by ${by.type} ${by.name}: ${reason}`;
 }
 
 /** The journal knows operations by their full names; people may type `upload`. */

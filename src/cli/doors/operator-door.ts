@@ -24,6 +24,12 @@ export type MismatchDetail = ReturnType<Control["mismatch"]>;
 /** What came of running a case again. */
 export type MismatchReplay = Awaited<ReturnType<Control["replayMismatch"]>>;
 
+/** Where an exported test finds the operation's definition: the module, and the name of the export. */
+export interface ExportFrom {
+  readonly module?: string;
+  readonly name?: string;
+}
+
 /** What an operator's command works through: the running process, or the data folder itself. */
 export interface OperatorDoor {
   /** Which of the two, in words. */
@@ -55,7 +61,7 @@ export interface OperatorDoor {
   /** Runs a case on both paths again; only a running process has a backend to run it on. */
   replayMismatch(id: string): Promise<MismatchReplay>;
   /** The text of a vitest file. */
-  exportMismatch(id: string): Promise<string>;
+  exportMismatch(id: string, from?: ExportFrom): Promise<string>;
   explain(operation: string, key: string): Promise<Explanation>;
   journal(query: JournalQuery): Promise<readonly JournalEntry[]>;
   close(): Promise<void>;
@@ -85,7 +91,7 @@ export function localOperator(
     mismatches: async () => control.mismatches(),
     mismatch: async (id) => control.mismatch(id),
     replayMismatch: (id) => control.replayMismatch(id),
-    exportMismatch: async (id) => control.exportMismatch(id),
+    exportMismatch: async (id, from) => control.exportMismatch(id, from),
     explain: async (operation, key) => control.explain(operation, key),
     journal: (query) => control.journal(query),
     close: async () => {
@@ -128,8 +134,11 @@ export function remoteOperator(remote: Remote, way: string): OperatorDoor {
       (await get<{ mismatches: MismatchEntry[] }>("/control/mismatches")).mismatches,
     mismatch: (id) => get(`/control/mismatches/${encodeURIComponent(id)}`),
     replayMismatch: (id) => post(`/control/mismatches/${encodeURIComponent(id)}/replay`, {}),
-    exportMismatch: async (id) =>
-      (await get<{ text: string }>(`/control/mismatches/${encodeURIComponent(id)}/vitest`)).text,
+    exportMismatch: async (id, from = {}) => {
+      const query = new URLSearchParams({ ...from }).toString();
+      const path = `/control/mismatches/${encodeURIComponent(id)}/vitest?${query}`;
+      return (await get<{ text: string }>(path)).text;
+    },
     explain: (operation, key) =>
       get(`/control/explain?${new URLSearchParams({ operation, key }).toString()}`),
     journal: async ({ operation, sinceMs, limit }) => {

@@ -10,6 +10,7 @@ import type {
   FlagState,
 } from "../../migration/flags.ts";
 import { migrationOf } from "../../migration/operation.ts";
+import { bucketOf } from "../bucket.ts";
 import { routingKeyProperty, shadowFlagOf } from "../features.ts";
 import {
   parseUnleashAddress,
@@ -143,6 +144,11 @@ class UnleashFlags implements FlagSource {
     const candidate = this.#isOn(sdk, operation, operation, key);
     const shadow = this.#isOn(sdk, shadowFlagOf(operation), operation, key);
     return { candidate, shadow };
+  }
+
+  bucket(operation: string, key: string): number | null {
+    const groupId = this.#feature(operation)?.strategies?.[0]?.parameters?.["groupId"];
+    return typeof groupId === "string" ? bucketOf(groupId, key) : null;
   }
 
   state(operation: string): FlagState | null {

@@ -124,6 +124,20 @@ export function explainQuestion(query: unknown): ExplainQuestion {
   return valid(explainSchema, query, "query");
 }
 
+const exportSchema = v.object({
+  module: v.optional(shortText(1, 1024)),
+  name: v.optional(shortText(1, 200)),
+});
+
+/** Reads the query `module` and `name`: where an exported test finds the operation's definition. */
+export function exportQuery(query: unknown): Parameters<Control["exportMismatch"]>[1] {
+  const { module, name } = valid(exportSchema, query, "query");
+  return {
+    ...(module === undefined ? {} : { module }),
+    ...(name === undefined ? {} : { name }),
+  };
+}
+
 const sinceAccepted = "use milliseconds since the Unix epoch, or a date like 2026-01-31T10:00:00Z";
 const journalSchema = v.object({
   operation: v.optional(operation),

@@ -10,6 +10,7 @@ import type { Callers } from "../identity/caller.ts";
 import {
   changeCommand,
   explainQuestion,
+  exportQuery,
   faultCommand,
   flagCommand,
   journalQuery,
@@ -56,9 +57,10 @@ function addQuestions(server: FastifyInstance, app: App): void {
   server.get<WithId>("/control/mismatches/:id", (request) =>
     Promise.resolve(control.mismatch(request.params.id)),
   );
-  server.get<WithId>("/control/mismatches/:id/vitest", (request) =>
-    Promise.resolve({ text: control.exportMismatch(request.params.id) }),
-  );
+  server.get<WithId>("/control/mismatches/:id/vitest", (request) => {
+    const text = control.exportMismatch(request.params.id, exportQuery(request.query));
+    return Promise.resolve({ text });
+  });
   server.get("/control/journal", async (request) => {
     const entries = await control.journal(journalQuery(request.query));
     return { entries };

@@ -29,6 +29,7 @@ export function vitestFile(kept: MismatchCase, options: VitestOptions = {}): str
   return [
     `// Mismatch ${id} of ${oneLine(operation)}, seen ${count} times from ${firstSeen} to ${lastSeen}:`,
     ...seen,
+    `// Needs the operation's definition: ${oneLine(module)} is to export it as ${name}.`,
     'import { expect, it } from "vitest";',
     `import { replayInput } from ${JSON.stringify(testing)};`,
     `import { ${name} } from ${JSON.stringify(module)};`,
