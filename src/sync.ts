@@ -2,7 +2,12 @@
  * Files for scripts that do not await: each call stands still until it is done, while a worker thread
  * does the work through both paths and the flags, as everywhere. Not for servers.
  */
-import type { DeletedFile, OnDuplicate, StoredFile } from "./files/file-manager.ts";
+import {
+  type DeletedFile,
+  duplicateChoices,
+  type OnDuplicate,
+  type StoredFile,
+} from "./files/file-manager.ts";
 import { ask, stop } from "./sync/channel.ts";
 import { checkBlocking } from "./sync/context.ts";
 
@@ -46,6 +51,10 @@ export function uploadSync(path: string, options: SyncUploadOptions = {}): Store
   checkContext("uploadSync()", "files.upload()", options);
   const { name = null, provider = null, purpose = null, mimeType = null } = options;
   const { metadata = {}, onDuplicate = "force" } = options;
+  if (!duplicateChoices.includes(onDuplicate)) {
+    const choices = duplicateChoices.join(", ");
+    throw new RangeError(`onDuplicate is one of ${choices}, not ${JSON.stringify(onDuplicate)}.`);
+  }
   const said = { path, name, provider, purpose, mimeType, metadata, onDuplicate };
   const request = { kind: "upload", ...said, ...whose(options) } as const;
   return ask(request, timeoutOf(options)) as StoredFile;

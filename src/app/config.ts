@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import * as v from "valibot";
 import { CodedError } from "../base/errors.ts";
 import type { NoticeFormat } from "./notices/notice.ts";
+import { accessProblems } from "./secrets.ts";
 
 const MiB = 1024 * 1024;
 const GiB = 1024 * MiB;
@@ -383,8 +384,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = processEnvironment()
     return [field, null];
   };
   const config = Object.fromEntries(Object.entries(rows).map(read)) as unknown as Config;
-  const half = (config.supabaseUrl === null) !== (config.supabaseKey === null);
-  if (half) problems.push("SUPABASE_URL and SUPABASE_SECRET_KEY go together: set both or neither");
+  problems.push(...accessProblems(config));
   if (problems.length === 0) return config;
   throw new CodedError("CONFIG_INVALID", `${problems.join(". ")}.`, { status: 400 });
 }

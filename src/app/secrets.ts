@@ -3,6 +3,7 @@ import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { CodedError, codeOf } from "../base/errors.ts";
+import { ownerPattern } from "../files/file-manager.ts";
 
 /** Name of the file in the data folder that holds the operator token. */
 export const operatorTokenFile = "operator-token";
@@ -36,10 +37,7 @@ export async function readOperatorToken(
 
 const keyMap: v.GenericSchema<unknown, Record<string, string>> = v.record(
   v.pipe(v.string(), v.minLength(8, "a key has at least 8 characters")),
-  v.pipe(
-    v.string(),
-    v.regex(/^[A-Za-z0-9._@-]{1,100}$/, "an owner is 1 to 100 letters, digits or ._@-"),
-  ),
+  v.pipe(v.string(), v.regex(ownerPattern, "an owner is 1 to 100 letters, digits or ._@-")),
 );
 
 /** Bearer keys and their owners, or null without a file. Throws `CONFIG_INVALID_KEYS_FILE`. */
@@ -60,4 +58,30 @@ export async function readOwners(
       { status: 400 },
     );
   }
+}
+
+/** Addresses of servers and the keys to them, null where one is not set. */
+export interface ServerAccess {
+  readonly supabaseUrl: string | null;
+  readonly supabaseKey: string | null;
+  readonly kimiUrl: string | null;
+  readonly kimiKey: string | null;
+  readonly glmUrl: string | null;
+  readonly glmKey: string | null;
+}
+
+/**
+ * What is wrong with settings that mean nothing without each other, one sentence each. A provider's key
+ * alone is left in peace: many machines have one in their environment for other programs.
+ */
+export function accessProblems(access: ServerAccess): string[] {
+  const { supabaseUrl, supabaseKey, kimiUrl, kimiKey, glmUrl, glmKey } = access;
+  const pairs = [
+    ["SUPABASE_URL", supabaseUrl, "SUPABASE_SECRET_KEY", supabaseKey],
+    ["KIMI_BASE_URL", kimiUrl, "KIMI_API_KEY", kimiUrl === null ? null : kimiKey],
+    ["GLM_BASE_URL", glmUrl, "GLM_API_KEY", glmUrl === null ? null : glmKey],
+  ] as const;
+  return pairs
+    .filter(([, address, , key]) => (address === null) !== (key === null))
+    .map(([address, , key]) => `${address} and ${key} go together: set both or neither`);
 }

@@ -50,6 +50,15 @@ export function invalidName(name: string, why: string): CodedError {
   });
 }
 
+/** An owner that no keys file can name. */
+export function invalidOwner(owner: string): CodedError {
+  return new CodedError(
+    "FILES_INVALID_OWNER",
+    `${quoted(owner)} is no owner. Use 1 to 100 letters, digits or ._@-, as in the keys file.`,
+    { status: 400 },
+  );
+}
+
 /** A provider nobody knows. */
 export function unknownProvider(provider: string, known: readonly string[]): CodedError {
   return new CodedError(
@@ -120,6 +129,32 @@ export function unreadable(path: string, cause?: unknown): CodedError {
     `The file ${quoted(path, 1024)} cannot be read${reason === undefined ? "" : ` (${reason})`}. Give this user the right to read it.`,
     { status: 403, cause },
   );
+}
+
+/** A local place that a download cannot be written to. */
+export function unwritable(path: string, cause: unknown): CodedError {
+  return new CodedError(
+    "FILES_UNWRITABLE",
+    `${quoted(path, 1024)} cannot be written (${codeOf(cause) ?? "unknown cause"}). Check the folder, its rights and its room, or choose another place.`,
+    { status: 400, cause },
+  );
+}
+
+const diskErrors: ReadonlySet<string> = new Set([
+  "EACCES",
+  "EDQUOT",
+  "EISDIR",
+  "ENAMETOOLONG",
+  "ENOENT",
+  "ENOSPC",
+  "ENOTDIR",
+  "EPERM",
+  "EROFS",
+]);
+
+/** Did writing to a disk fail, and not a connection? */
+export function isDiskError(error: unknown): boolean {
+  return diskErrors.has(codeOf(error) ?? "");
 }
 
 /** How full a spool is, and how full it may be. */

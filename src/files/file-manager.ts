@@ -9,6 +9,9 @@ export const providerNames: readonly ProviderName[] = ["kimi", "glm", "none"];
 /** Stands for a provider that is chosen by what is known of the file and of the providers. */
 export const autoProvider = "auto";
 
+/** Whom a file may belong to: 1 to 100 letters, digits or `._@-`, as keys files name owners. */
+export const ownerPattern: RegExp = /^[A-Za-z0-9._@-]{1,100}$/;
+
 /** What users see of one stored file. Several files may share one content; nobody can tell. */
 export interface StoredFile {
   /** UUID, lower case. */

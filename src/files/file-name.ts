@@ -75,3 +75,13 @@ export function extensionOf(name: string): string {
   const dot = name.lastIndexOf(".");
   return dot <= 0 ? "" : name.slice(dot + 1).toLowerCase();
 }
+
+/**
+ * The name under which what is still arriving lies beside its target: hidden, told apart by `id`, and
+ * short enough for any name the target may have. No character is cut in two.
+ */
+export function partName(name: string, id: string): string {
+  const frame = Buffer.byteLength(`..${id}.part`);
+  const beginning = Buffer.from(name).subarray(0, MAX_NAME_BYTES - frame);
+  return `.${new TextDecoder().decode(beginning, { stream: true })}.${id}.part`;
+}

@@ -214,11 +214,11 @@ function checkSize(name: string, sizeBytes: number, maxFileBytes: number): void 
 
 async function checkedUpload(
   input: UploadInput,
-  { profiles, maxFileBytes, blockedTypes = [] }: FileServiceOptions,
+  { profiles, maxFileBytes, blockedTypes = [], selector = null }: FileServiceOptions,
 ): Promise<UploadRequest> {
   const { owner, source, metadata = {}, progress, keepPartial, onDuplicate } = input;
   const name = normalFileName(input.name);
-  const profile = profileOf(input.provider ?? "none", profiles);
+  const profile = profileOf(input.provider ?? "none", profiles, selector !== null);
   const purpose = input.purpose ?? profile.defaultPurpose;
   const { sizeBytes } = source;
   checkSize(name, sizeBytes, maxFileBytes);
@@ -242,13 +242,15 @@ async function checkedUpload(
   };
 }
 
-function profileOf(provider: string, profiles: readonly ProviderProfile[]): ProviderProfile {
+function profileOf(
+  provider: string,
+  profiles: readonly ProviderProfile[],
+  choosesItself: boolean,
+): ProviderProfile {
   const profile = profiles.find((each) => each.provider === provider);
   if (profile !== undefined) return profile;
-  throw unknownProvider(
-    provider,
-    providerNames.filter((name) => profiles.some((each) => each.provider === name)),
-  );
+  const known = providerNames.filter((name) => profiles.some((each) => each.provider === name));
+  throw unknownProvider(provider, choosesItself ? [...known, autoProvider] : known);
 }
 
 /** Makes the call and keeps who answered it. */

@@ -2,6 +2,7 @@ import { LRUCache } from "lru-cache";
 import type {
   Cost,
   MigratedFunction,
+  OperationDeclaration,
   OperationDefinition,
   Rehearsal,
 } from "../migration/operation.ts";
@@ -141,6 +142,29 @@ export function migrateFiles(migration: FileMigration): MigratedFiles {
     list: migrate(operations.list),
     delete: migrate(operations.delete),
   };
+}
+
+/** What {@link completeFiles} needs: of legacy, nothing. */
+export interface CompleteFiles {
+  readonly migrate: <I, O>(declaration: OperationDeclaration<I, O>) => MigratedFunction<I, O>;
+  readonly candidate: FileManager;
+}
+
+/** Puts the file system behind a facade once legacy was removed: the candidate serves every call. */
+export function completeFiles({ migrate, candidate }: CompleteFiles): MigratedFiles {
+  const operations = fileOperations(candidate, candidate);
+  return {
+    upload: migrate(withoutLegacy(operations.upload)),
+    download: migrate(withoutLegacy(operations.download)),
+    info: migrate(withoutLegacy(operations.info)),
+    list: migrate(withoutLegacy(operations.list)),
+    delete: migrate(withoutLegacy(operations.delete)),
+  };
+}
+
+function withoutLegacy<I, O>(definition: OperationDefinition<I, O>): OperationDeclaration<I, O> {
+  const { legacy: _, ...declaration } = definition;
+  return declaration;
 }
 
 /** Memory that an upload of so many bytes holds on each path. */

@@ -7,7 +7,16 @@ export function valid<T>(schema: v.GenericSchema<unknown, T>, input: unknown, wh
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;
   const param = v.getDotPath(issue) ?? what;
-  throw invalidRequest(param, `\`${param}\` is not accepted: ${issue.message}.`);
+  throw invalidRequest(
+    param,
+    `\`${param}\`${shown(issue.input)} is not accepted: ${issue.message}.`,
+  );
+}
+
+/** What was given, short enough for a sentence; nothing where it is no single value. */
+function shown(given: unknown): string {
+  if (typeof given === "number" || typeof given === "boolean") return ` (${given})`;
+  return typeof given === "string" ? ` (${JSON.stringify(given.slice(0, 40))})` : "";
 }
 
 /** A whole number written as text, as queries have it. */

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { createWriteStream } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
-import { basename, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { runAsWorker } from "synckit";
 import { type App, createApp } from "../app/app.ts";
@@ -10,6 +10,8 @@ import { configuredBackend } from "../app/configured-backend.ts";
 import { systemClock } from "../base/clock.ts";
 import { CodedError, isCodedError, toError } from "../base/errors.ts";
 import { silentLogger } from "../base/logger.ts";
+import { isDiskError, unwritable } from "../files/errors.ts";
+import { partName } from "../files/file-name.ts";
 import { fileSource } from "../files/source.ts";
 import type { CallOptions } from "../migration/call.ts";
 import { GRACE_MS, type SentError, type SyncReply, type SyncRequest } from "./protocol.ts";
@@ -91,15 +93,15 @@ async function keep(
   destination: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const part = `${destination}.${randomUUID().slice(0, 8)}.part`;
+  const part = join(dirname(destination), partName(basename(destination), randomUUID()));
   try {
     await pipeline(body, createWriteStream(part, { flags: "wx" }), { signal });
     const handle = await open(part, "r");
     await handle.sync().finally(() => handle.close());
     await rename(part, destination);
   } catch (error) {
-    await rm(part, { force: true });
-    throw error;
+    await rm(part, { force: true }).catch(() => undefined);
+    throw isDiskError(error) ? unwritable(destination, error) : error;
   }
 }
 

@@ -55,6 +55,20 @@ describe("the configuration", () => {
     expect(() => readConfig({ SUPABASE_URL: "http://127.0.0.1:1" })).toThrow(/go together/);
   });
 
+  it.each(["KIMI", "GLM"])("wants a key with the address of %s, and never ignores one", (name) => {
+    const address = { [`${name}_BASE_URL`]: "https://example.com/v1" };
+    const key = { [`${name}_API_KEY`]: "a key" };
+    const own = { SUPABASE_URL: "http://127.0.0.1:1", SUPABASE_SECRET_KEY: "a key" };
+    const problem = `${name}_BASE_URL and ${name}_API_KEY go together: set both or neither.`;
+    for (const wrong of [address, { ...own, ...address }]) {
+      expect(() => readConfig(wrong)).toThrow(problem);
+    }
+    // A key alone may be there for other programs; doctor tells of it.
+    for (const right of [key, { ...own, ...key }, { ...own, ...address, ...key }]) {
+      expect(readConfig(right).supabaseBucket).toBe("changeover-files");
+    }
+  });
+
   it("describes every setting", () => {
     expect(settings.every(({ variable, meaning }) => variable && meaning.endsWith("."))).toBe(true);
     expect(new Set(settings.map(({ variable }) => variable)).size).toBe(settings.length);

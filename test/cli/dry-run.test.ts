@@ -95,4 +95,22 @@ describe("--bwlimit", () => {
     const slow = await run("download", "x", "--bwlimit", "10");
     expect(errorOf(slow).message).toContain("from 65536");
   });
+
+  it("of a backfill says how much it would read; what could only find nothing is refused", async () => {
+    const counted = await run("backfill", "--dry-run");
+    expect(counted).toMatchObject({ code: 0, json: { objects: 0, bytes: 0, failed: [] } });
+    const inWords = await changeover(["backfill", "--dry-run", "--data-dir", folder.in("data")]);
+    expect(inWords.stdout).toContain("0 B to be read.");
+    for (const [words, message] of [
+      [["--prefix", "user-files"], /ends with a slash.*not "user-files"/],
+      [["--prefix", "/user-files/"], /begins with none.*not "\/user-files\/"/],
+      [["--dry-run", "--validate-only"], /give one of them/],
+    ] as const) {
+      const refused = await run("backfill", ...words);
+      expect([refused.code, errorOf(refused).code]).toEqual([2, "CLI_USAGE"]);
+      expect(errorOf(refused).message).toMatch(message);
+    }
+    const nobody = await run("backfill", "--owner", "");
+    expect([nobody.code, errorOf(nobody).code]).toEqual([2, "FILES_INVALID_OWNER"]);
+  });
 });

@@ -16,6 +16,8 @@ describe("exit codes", () => {
     ["FILES_MISSING", 404, "notFound"],
     ["FILES_NOT_FOUND", 404, "notFound"],
     ["FILES_TOO_LARGE", 413, "usage"],
+    ["FILES_DUPLICATE", 409, "failed"],
+    ["CLI_FILE_EXISTS", 409, "failed"],
     ["FILES_SPOOL_FULL", 507, "busy"],
     ["FILES_BACKEND_UNAVAILABLE", 503, "unavailable"],
     ["FILES_INTEGRITY", 502, "failed"],

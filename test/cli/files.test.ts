@@ -246,7 +246,7 @@ describe("bad input of file commands", () => {
     const target = folder.in("kept.txt");
     writeFileSync(target, "mine");
     const refused = await changeover(["download", id, "-o", target, ...inFolder()]);
-    expect([refused.code, errorOf(refused).code]).toEqual([2, "CLI_FILE_EXISTS"]);
+    expect([refused.code, errorOf(refused).code]).toEqual([1, "CLI_FILE_EXISTS"]);
     expect(readFileSync(target, "utf8")).toBe("mine");
     const forced = await changeover(["download", id, "-o", target, "--force", ...inFolder()]);
     expect(forced.code).toBe(0);
@@ -254,6 +254,17 @@ describe("bad input of file commands", () => {
     const nowhere = await changeover(["download", id, "-o", folder.in("no", "x"), ...inFolder()]);
     expect([nowhere.code, errorOf(nowhere).code]).toEqual([2, "CLI_CANNOT_WRITE"]);
     expect(readdirSync(folder.path).filter((name) => name.endsWith(".part"))).toEqual([]);
+  });
+
+  it.concurrent("fetches a file whose name is as long as names may be", async () => {
+    const name = `${"字".repeat(83)}a.text`;
+    const words = ["upload", folder.in("note.txt"), "--name", name, ...inFolder()];
+    const id = uploads(await changeover(words)).uploaded[0]?.id ?? "";
+    const place = folder.in("long");
+    mkdirSync(place);
+    const ran = await changeover(["download", id, "-o", place, ...inFolder()]);
+    expect(ran.code).toBe(0);
+    expect(readdirSync(place)).toEqual([name]);
   });
 
   it.skipIf(process.getuid?.() !== 0)("names a file that this user may not read", async () => {

@@ -82,6 +82,13 @@ export class FileWorld {
     return data.map((each) => each.name).filter((name) => name.includes(sha256));
   }
 
+  /** Removes an object behind everybody's back. */
+  async loseObject(key: string): Promise<void> {
+    const { bucket } = this.sandbox.addresses.supabase;
+    const { error } = await this.#client.storage.from(bucket).remove([key]);
+    if (error !== null) throw error;
+  }
+
   /** Files at a provider that hold these bytes. */
   async arrived(provider: AiProvider, sha256: string): Promise<readonly ArrivedFile[]> {
     const { files } = await this.#report(provider);

@@ -33,6 +33,23 @@ export function fileSafetyContract(name: string, make: () => ContractSubject): v
         expect(await bench.world.arrived("kimi", sha256)).toEqual([]);
       });
 
+      it.each(["force", "return"] as const)(
+        "and again when they were lost, where duplicates are to %s",
+        async (onDuplicate) => {
+          const bytes = bench.bytes(`lost ${onDuplicate}`, 30_000);
+          const first = await bench.upload(bytes, { provider: "kimi" });
+          const [key = ""] = await bench.world.objects(sha256Of(bytes));
+          await bench.world.loseObject(key);
+          await expect(bench.download(first)).rejects.toMatchObject({ code: "FILES_INTEGRITY" });
+          const again = await bench.upload(bytes, { provider: "kimi", onDuplicate });
+          expectSame(await bench.download(again), bytes);
+          // Whoever pointed at them before has them back, and nobody else has anything twice.
+          expectSame(await bench.download(first), bytes);
+          expect(await bench.world.objects(sha256Of(bytes))).toEqual([key]);
+          expect(await bench.world.arrived("kimi", sha256Of(bytes))).toHaveLength(1);
+        },
+      );
+
       it("but once for each provider", async () => {
         const bytes = bench.bytes("per provider", 5000);
         const kimi = await bench.upload(bytes, { provider: "kimi" });

@@ -180,6 +180,13 @@ describe("comparing an inventory", () => {
     });
   });
 
+  it("lets two rows name one object, as backfills under two purposes leave it", () => {
+    const one = content(1, { purpose: "user_data", provider: "none", providerFileId: null });
+    const other = { ...one, id: content(2).id, purpose: "batch" };
+    const inventory = { ...whole([one]), contents: [one, other] };
+    expect(compareInventory(inventory, rules)).toEqual({ findings: [], young: 0, foreign: 0 });
+  });
+
   it("calls nothing a left-over that a row names, whatever is taken away", () => {
     const subsets = fc.tuple(
       fc.uniqueArray(fc.integer({ min: 0, max: 40 }), { maxLength: 12 }),
@@ -288,6 +295,7 @@ describe("verifying real backends", () => {
     expect(bySize.counts).toEqual({
       "missing-object": 1,
       "differing-object": 1,
+      "unreadable-object": 0,
       "missing-provider-file": 1,
       "differing-provider-file": 0,
       "unused-content": 1,

@@ -182,14 +182,33 @@ describe("failures of the candidate roll it back", () => {
     expect(w.rolledBackBy).toBe(trips ? "error-rate" : null);
   });
 
-  it("but never those of one poisoned key, however often it comes", async () => {
-    const w = await world({}, 50);
+  // The poisoned key's share of the failures, and how often it counts, are what keeps it from tripping.
+  const uncapped = { failuresPerKeyAndMinute: 255, failingKeysMin: 1, topKeyShareMax: 1 };
+  const noCaps = { engine: uncapped, newException: { keysMin: 1 } };
+  it.each<[string, object, boolean]>([
+    ["however often it comes", {}, false],
+    ["unless keys are not looked at", noCaps, true],
+    [
+      "unless keys are not looked at by the error rule",
+      { ...noCaps, ...off("newException") },
+      true,
+    ],
+  ])("but never those of one poisoned key, %s", async (_which, policy, trips) => {
+    const w = await world(policy, 50);
     await w.serve(1000);
-    const poisoned = (key: string): Error | null =>
-      key === "poison" ? Object.assign(new Error("poison"), { code: "E_POISON" }) : null;
-    const keyOf = (n: number): string => (n % 2 === 0 ? "poison" : `user-${n}`);
+    const poison = Array.from({ length: 100 }, (_, n) => `poison-${n}`).find(
+      (key) => w.changeover.explain(name, key).decision.path === "candidate",
+    );
+    let thrown = 0;
+    const poisoned = (key: string): Error | null => {
+      if (key !== poison) return null;
+      thrown += 1;
+      return Object.assign(new Error("poison"), { code: "E_POISON" });
+    };
+    const keyOf = (n: number): string => (n % 2 === 0 ? (poison ?? "") : `user-${n}`);
     await w.serve(10_000, { candidateThrows: poisoned }, keyOf);
-    expect(w.rolledBackBy).toBeNull();
+    expect(w.rolledBackBy !== null).toBe(trips);
+    expect(thrown).toBeGreaterThanOrEqual(trips ? 3 : 5000);
   });
 });
 

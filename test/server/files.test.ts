@@ -152,16 +152,21 @@ describe("lists of files", () => {
   });
 
   it.each([
-    ["limit=0", "limit"],
-    ["limit=101", "limit"],
-    ["limit=ten", "limit"],
-    ["order=up", "order"],
-    ["order=asc&order=desc", "order"],
-  ])("refuse %s and name what is wrong", async (query, param) => {
+    ["limit=0", "limit", /^`limit` \(0\) is not accepted: use a whole number from 1 to 100\.$/],
+    ["limit=101", "limit", /\(101\).*from 1 to 100/],
+    ["limit=ten", "limit", /"ten"/],
+    ["order=up", "order", /"up".*use asc or desc/],
+    ["order=asc&order=desc", "order", /use asc or desc/],
+  ])("refuse %s and name what is wrong", async (query, param, message) => {
     const response = await fetch(`${gateway.url}/v1/files?${query}`);
     expect(response.status).toBe(400);
     expect(await response.json()).toMatchObject({
-      error: { code: "GATEWAY_INVALID_REQUEST", param, type: "invalid_request_error" },
+      error: {
+        code: "GATEWAY_INVALID_REQUEST",
+        param,
+        type: "invalid_request_error",
+        message: expect.stringMatching(message),
+      },
     });
   });
 });

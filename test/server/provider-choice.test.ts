@@ -49,6 +49,17 @@ describe("an upload that leaves something to the gateway", () => {
     expect(named).not.toHaveProperty("provider_choice");
   });
 
+  it("is told of the choice where it names a provider that is none", async () => {
+    const response = await put("provider=openai");
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({
+      error: {
+        code: "FILES_UNKNOWN_PROVIDER",
+        message: 'There is no provider "openai". Use one of: kimi, glm, none, auto.',
+      },
+    });
+  });
+
   it("gets the same provider on both paths", async () => {
     for (const path of ["legacy", "candidate"]) {
       const forced = { "x-changeover-token": operatorToken, "x-changeover-path": path };

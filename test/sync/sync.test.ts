@@ -50,7 +50,8 @@ describe("a script that does not await", () => {
 
   it("stores, fetches and deletes, and ends by itself", async () => {
     const bytes = randomBytes(3_000_000);
-    const [file, copy] = [join(folder, "a.bin"), join(folder, "copy.bin")];
+    // As long as a name may be: 255 bytes, and not half as many letters.
+    const [file, copy] = [join(folder, "a.bin"), join(folder, `${"字".repeat(83)}a.copy`)];
     await writeFile(file, bytes);
     const sha256 = createHash("sha256").update(bytes).digest("hex");
     const { stdout } = await run(process.execPath, [script, file, copy], {
@@ -62,6 +63,7 @@ describe("a script that does not await", () => {
     expect(said).toMatchObject({
       stored: { name: "a.bin", sizeBytes: bytes.length, sha256, owner: "local" },
       fetched: sha256,
+      nowhere: "FILES_UNWRITABLE 400",
       deleted: { deleted: true },
       missing: "FILES_NOT_FOUND 404",
       same: true,
@@ -84,6 +86,12 @@ describe("a script that does not await", () => {
     });
     expect([stdout.trim(), stderr]).toEqual(["4", ""]);
   }, 60_000);
+
+  it("is told of a choice that is none, instead of having one made for it", () => {
+    const choice = "maybe" as "force";
+    const message = 'onDuplicate is one of force, return, error, not "maybe".';
+    expect(() => uploadSync("a.bin", { onDuplicate: choice })).toThrow(new RangeError(message));
+  });
 
   it("is told when there is no backend, and when it took too long", async () => {
     const { PATH, CHANGEOVER_DATA_DIR } = environment();

@@ -2,7 +2,8 @@ import { createHash, type Hash, randomUUID } from "node:crypto";
 import { type FileHandle, link, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { CodedError, codeOf } from "../../base/errors.ts";
-import { integrity } from "../../files/errors.ts";
+import { integrity, isDiskError } from "../../files/errors.ts";
+import { partName } from "../../files/file-name.ts";
 import { type Command, type CommandContext, usage } from "../context.ts";
 import { type Arriving, arrival } from "../doors/arrival.ts";
 import type { DownloadOrder, FileDoor, FileFacts, Routing } from "../doors/file-door.ts";
@@ -123,7 +124,7 @@ async function save(
 }
 
 function besideOf(target: string, id: string): string {
-  return join(dirname(target), `.${basename(target).slice(0, 100)}.${id}.part`);
+  return join(dirname(target), partName(basename(target), id));
 }
 
 async function keep({ output }: CommandContext, beside: string, kept: string): Promise<void> {
@@ -136,14 +137,12 @@ async function keep({ output }: CommandContext, beside: string, kept: string): P
   });
 }
 
-async function receive(
-  { context, files, order, arriving, throttle }: Transfer,
-  handle: FileHandle,
-  bar: FileProgress,
-): Promise<void> {
+async function receive(transfer: Transfer, handle: FileHandle, bar: FileProgress): Promise<void> {
+  const { context, files, order, arriving, throttle } = transfer;
   const { file } = arriving.value;
   const hash = createHash("sha256");
-  let bytes = await hashed(handle, hash, file.sizeBytes);
+  const kept = await hashed(handle, hash, file.sizeBytes);
+  let bytes = kept;
   bar.sent(bytes);
   const rest = bytes === 0 ? arriving : await later(files, { ...order, start: bytes }, arriving);
   const chunks = arrival(context, files, { ...order, start: bytes }, rest);
@@ -153,8 +152,16 @@ async function receive(
     bytes += chunk.length;
     bar.sent(bytes);
   }
+  const actual = hash.digest("hex");
+  if (kept > 0 && actual !== file.sha256) {
+    // What an earlier try left says nothing about what is stored.
+    const text = "What an earlier try had kept is not the beginning of this file; starting again …";
+    context.output.note({ style: "faint", text });
+    await handle.truncate(0);
+    return receive({ ...transfer, arriving: await files.download(order) }, handle, bar);
+  }
   bar.end(null);
-  check(file, hash.digest("hex"));
+  check(file, actual);
 }
 
 /** Hashes what an earlier try left; more than the whole file cannot be of it. */
@@ -232,22 +239,6 @@ function exists(path: string): Promise<boolean> {
   );
 }
 
-const diskErrors: ReadonlySet<string> = new Set([
-  "EACCES",
-  "EDQUOT",
-  "EISDIR",
-  "ENAMETOOLONG",
-  "ENOENT",
-  "ENOSPC",
-  "ENOTDIR",
-  "EPERM",
-  "EROFS",
-]);
-
-function isDiskError(error: unknown): boolean {
-  return diskErrors.has(codeOf(error) ?? "");
-}
-
 function cannotWrite(target: string, cause: unknown): CodedError {
   return new CodedError(
     "CLI_CANNOT_WRITE",
@@ -260,7 +251,7 @@ function alreadyThere(target: string): CodedError {
   return new CodedError(
     "CLI_FILE_EXISTS",
     `${JSON.stringify(target)} exists already. Choose another name with -o, or overwrite it with --force.`,
-    { status: 400 },
+    { status: 409 },
   );
 }
 

@@ -140,7 +140,7 @@ async function uploadOne(
     return { input: input.input, ...value, ...answered, providerReasons };
   } catch (error) {
     bar.end([styled("bad", "failed "), input.name]);
-    noteInterrupted(context, input);
+    if (chosen !== "legacy") noteInterrupted(context, input);
     return { input: input.input, error };
   }
 }

@@ -1,7 +1,10 @@
 import type { Clock } from "../../base/clock.ts";
 import type { Catalog } from "../catalog/catalog.ts";
+import { invalidOwner, unknownPurpose } from "../errors.ts";
+import { ownerPattern } from "../file-manager.ts";
+import { noneProfile } from "../providers/profiles.ts";
 import { Rate } from "../retry/rate.ts";
-import type { ObjectListing, ObjectStorage } from "../storage/object-storage.ts";
+import type { ListedObject, ObjectListing, ObjectStorage } from "../storage/object-storage.ts";
 import { contentIdOfKey } from "../verify/comparison.ts";
 import { Adoption } from "./adoption.ts";
 import { BackfillMachine } from "./machine.ts";
@@ -28,11 +31,11 @@ export interface BackfillPlaces {
 
 /** How a backfill goes; everything but the owner and the signal has a default. */
 export interface BackfillOptions {
-  /** Whose files the objects become. */
+  /** Whose files the objects become: 1 to 100 letters, digits or `._@-`, as in a keys file. */
   readonly owner: string;
   /** Only objects in this folder and below, ending with a slash; default: the whole bucket. */
   readonly prefix?: string;
-  /** What the files are for; default `user_data`. */
+  /** What the files are for, one of the purposes of provider `none`; default `user_data`. */
   readonly purpose?: string;
   /** Only looks which objects are without a row; writes nothing, not even the queue. */
   readonly dryRun?: boolean;
@@ -72,6 +75,7 @@ export interface BackfillReport {
   readonly adopted: number;
   readonly duplicates: readonly DuplicateObject[];
   readonly failed: readonly FailedObject[];
+  /** Bytes that were read; with `dryRun`, that would be. */
   readonly bytes: number;
   /** What of it this machine did. */
   readonly here: BackfillTally;
@@ -93,7 +97,7 @@ const LOOK_SHARE = 20;
  * works. What was done is found again by ids that follow from the names, so a run that was killed is
  * simply run again: it goes on with what the queue still has.
  *
- * Rejects when the bucket cannot be listed, when the queue is out of reach (for a minute, once work has
+ * Rejects with `FILES_INVALID_OWNER` and `FILES_UNKNOWN_PURPOSE`, when the bucket cannot be listed, when the queue is out of reach (for a minute, once work has
  * begun), or with the signal's reason: what this machine had not finished is given back first.
  *
  * An object whose bytes are stored already stays where it is, and its file points at the others: delete
@@ -105,12 +109,22 @@ export async function backfill(
 ): Promise<BackfillReport> {
   const { clock, catalog, storage } = places;
   const { purpose = "user_data", validateOnly = false, bytesPerSecond, owner, signal } = options;
+  checkWords(owner, purpose);
   const bytesRate = bytesPerSecond === undefined ? null : new Rate(bytesPerSecond, clock);
   const how = { catalog, storage, clock, owner, purpose, validateOnly, bytesRate, signal };
   const adoption = new Adoption(how);
   return options.dryRun === true
     ? lookOnly(places, options, adoption)
     : workOnQueue(places, options, adoption);
+}
+
+/** Nobody would ever see files of an owner that no key can name. */
+function checkWords(owner: string, purpose: string): void {
+  if (!ownerPattern.test(owner)) throw invalidOwner(owner);
+  const { purposes } = noneProfile;
+  if (!Object.hasOwn(purposes, purpose)) {
+    throw unknownPurpose(purpose, "none", Object.keys(purposes));
+  }
 }
 
 async function workOnQueue(
@@ -170,14 +184,15 @@ async function lookOnly(
   adoption: Adoption,
 ): Promise<BackfillReport> {
   const { concurrency = 4, signal } = options;
-  const keys = wanted(storage, options);
+  const objects = wanted(storage, options);
   let tally = emptyTally;
   const worker = async (): Promise<void> => {
-    // One generator for all workers: it hands out each key once.
-    for (let next = await keys.next(); next.done !== true; next = await keys.next()) {
+    // One generator for all workers: it hands out each object once.
+    for (let next = await objects.next(); next.done !== true; next = await objects.next()) {
       signal.throwIfAborted();
-      const found = await adoption.find(next.value);
-      tally = counted(tally, next.value, found ?? { kind: "adopted", bytes: 0, sameAs: null });
+      const { key, sizeBytes: bytes } = next.value;
+      const found = await adoption.find(key);
+      tally = counted(tally, key, found ?? { kind: "adopted", bytes, sameAs: null });
     }
   };
   await Promise.all(Array.from({ length: concurrency }, worker));
@@ -187,18 +202,19 @@ async function lookOnly(
 async function* wanted(
   storage: ObjectListing,
   { prefix = "", signal }: BackfillOptions,
-): AsyncGenerator<string, void, void> {
-  for await (const { key } of storage.list(prefix, signal)) {
-    if (contentIdOfKey(key) === null && !key.endsWith(PLACEHOLDER)) yield key;
+): AsyncGenerator<ListedObject, void, void> {
+  for await (const object of storage.list(prefix, signal)) {
+    const { key } = object;
+    if (contentIdOfKey(key) === null && !key.endsWith(PLACEHOLDER)) yield object;
   }
 }
 
 async function* inBatches(
-  keys: AsyncIterable<string>,
+  objects: AsyncIterable<ListedObject>,
   size: number,
 ): AsyncGenerator<readonly string[], void, void> {
   let batch: string[] = [];
-  for await (const key of keys) {
+  for await (const { key } of objects) {
     batch.push(key);
     if (batch.length < size) continue;
     yield batch;

@@ -7,6 +7,7 @@ import type { StoredFile, UploadRequest } from "../file-manager.ts";
 import type { ProviderFile } from "../providers/provider.ts";
 import { type ContentKey, contentKeyText, objectKey } from "../storage/object-key.ts";
 import { duplicateOf } from "./duplicate.ts";
+import { mendObject } from "./mend-object.ts";
 import { logged, type OperationWords } from "./operation-log.ts";
 import { type FileManagerParts, providerOf } from "./parts.ts";
 import { Undo } from "./undo.ts";
@@ -46,7 +47,7 @@ const ATTEMPTS = 10;
 
 /**
  * Stores an upload: object, provider file, content row, file row. Where the content is there already
- * only the file row is added. When a step fails, the steps before it are taken back in reverse and the
+ * only the file row is added, and the object where that was lost. When a step fails, the steps before it are taken back in reverse and the
  * caller gets the step's own error.
  */
 export function storeUpload(parts: FileManagerParts, upload: Upload): Promise<StoredFile> {
@@ -86,6 +87,7 @@ async function attemptUpload(
     const known = await parts.catalog.findContent(key, upload.signal);
     const { request, signal } = upload;
     const duplicate = known && (await duplicateOf(parts, request, known, signal));
+    if (known !== null) await mend(parts, upload, known, undo);
     if (duplicate !== null) {
       parts.counts?.add("returned", duplicate.sizeBytes);
       return duplicate;
@@ -102,6 +104,21 @@ async function attemptUpload(
     recordEffect(error, undone === "complete" ? "absent" : "possible");
     throw error;
   }
+}
+
+/** Sends the bytes of a known content where its object was lost. */
+function mend(
+  parts: FileManagerParts,
+  { sender, signal }: Upload,
+  known: Content,
+  undo: Undo,
+): Promise<void> {
+  const put = (storageKey: string): Promise<void> =>
+    sender.admit(signal, async () => {
+      await sender.putObject(storageKey, signal);
+      await sender.verify();
+    });
+  return mendObject(parts, { known, undo, signal, put });
 }
 
 /** Null when the content was removed before the file could point at it. */

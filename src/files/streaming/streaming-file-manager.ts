@@ -236,8 +236,10 @@ export class StreamingFileManager implements FileManager {
     });
     const object = { key, sizeBytes, mimeType, open: (start = 0) => outgoing.chunks(start) };
     const keep = request.keepPartial === true;
+    // What was sent of it is for the key of its own content, not for one whose object was lost.
+    const own = partial != null && key.endsWith(partial.contentId) ? partial : null;
     const isStored =
-      partial != null && (await this.#resumable?.put({ ...object, keep, logger }, partial, signal));
+      own !== null && (await this.#resumable?.put({ ...object, keep, logger }, own, signal));
     if (isStored !== true) await storage.put({ ...object, open: () => object.open() }, signal);
     const stored = await storage.head(key, signal);
     if (stored?.sizeBytes !== sizeBytes) {

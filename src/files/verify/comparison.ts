@@ -7,6 +7,7 @@ import type { ListedObject } from "../storage/object-storage.ts";
 export type FindingKind =
   | "missing-object"
   | "differing-object"
+  | "unreadable-object"
   | "orphaned-object"
   | "missing-provider-file"
   | "differing-provider-file"
@@ -25,6 +26,11 @@ export interface FindingRow {
 export const findingTable: readonly FindingRow[] = [
   { kind: "missing-object", meaning: "a content has no stored bytes", isLeftOver: false },
   { kind: "differing-object", meaning: "stored bytes are not those of the row", isLeftOver: false },
+  {
+    kind: "unreadable-object",
+    meaning: "stored bytes cannot be read to their end",
+    isLeftOver: false,
+  },
   { kind: "missing-provider-file", meaning: "the provider lost a file", isLeftOver: false },
   {
     kind: "differing-provider-file",
@@ -126,16 +132,18 @@ function compareObjects(
   leftOver: LeftOver,
 ): number {
   const byKey = new Map(objects.map((object) => [object.key, object]));
+  // Two rows may name one object: a backfill under another purpose leaves the bytes where they are.
+  const named = new Set(contents.map(({ storageKey }) => storageKey));
   for (const content of contents) {
     const object = byKey.get(content.storageKey);
-    byKey.delete(content.storageKey);
     if (object === undefined) found.push(missingObject(content));
     else if (object.sizeBytes !== content.sizeBytes) {
       found.push(differingObject(content, `${object.sizeBytes} bytes`));
     }
   }
   let foreign = 0;
-  for (const object of byKey.values()) {
+  for (const object of objects) {
+    if (named.has(object.key)) continue;
     const contentId = contentIdOfKey(object.key);
     if (contentId === null) foreign += 1;
     else leftOver(orphanedObject(object, contentId), object.storedAt);
@@ -202,9 +210,16 @@ function ofContent(content: VerifiedContent): Omit<Finding, "kind" | "detail"> {
   };
 }
 
-function missingObject(content: VerifiedContent): Finding {
-  const detail = `expected ${content.sizeBytes} bytes, found no object`;
+/** Bytes that are not there; `found` says what is there instead. */
+export function missingObject(content: VerifiedContent, found = "no object"): Finding {
+  const detail = `expected ${content.sizeBytes} bytes, found ${found}`;
   return { ...ofContent(content), kind: "missing-object", detail };
+}
+
+/** Bytes that broke off whenever they were read; `why` is a code or a few words. */
+export function unreadableObject(content: VerifiedContent, why: string): Finding {
+  const detail = `expected ${content.sizeBytes} bytes, which cannot be read to their end: ${why}`;
+  return { ...ofContent(content), kind: "unreadable-object", detail };
 }
 
 /** Bytes that are not those of the row; `found` says what they are instead. */

@@ -27,12 +27,14 @@ export async function isStillSo(
     // Whether it is used is decided by its removal.
     case "unused-content":
       return (await rowOf(places, finding, signal)) !== null;
-    case "missing-object":
-    case "differing-object": {
+    case "missing-object": {
       const content = await rowOf(places, finding, signal);
-      if (content === null) return false;
-      const facts = await storage.head(content.storageKey, signal);
-      return finding.kind === "missing-object" ? facts === null : facts !== null;
+      return content !== null && !(await hasBytes(places, content.storageKey, signal));
+    }
+    case "differing-object":
+    case "unreadable-object": {
+      const content = await rowOf(places, finding, signal);
+      return content !== null && (await storage.head(content.storageKey, signal)) !== null;
     }
     case "missing-provider-file":
     case "differing-provider-file": {
@@ -41,6 +43,19 @@ export async function isStillSo(
       return providerStillSays(providerFor(places, content), finding, content, signal);
     }
   }
+}
+
+/** Storage may know of an object whose bytes it has lost. */
+async function hasBytes(
+  { storage }: Pick<FindingPlaces, "storage">,
+  key: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if ((await storage.head(key, signal)) === null) return false;
+  const body = await storage.get(key, null, signal);
+  // Only that it begins was asked.
+  body?.on("error", () => undefined).destroy();
+  return body !== null;
 }
 
 async function providerStillSays(

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import pLimit from "p-limit";
 import type { Clock } from "../../base/clock.ts";
-import { toError } from "../../base/errors.ts";
+import { codeOf, toError } from "../../base/errors.ts";
 import type { Catalog, VerifiedContent } from "../catalog/catalog.ts";
 import type { Provider } from "../providers/provider.ts";
 import { Rate } from "../retry/rate.ts";
@@ -13,6 +13,8 @@ import {
   type FindingKind,
   findingTable,
   inTableOrder,
+  missingObject,
+  unreadableObject,
 } from "./comparison.ts";
 import { isStillSo } from "./confirmation.ts";
 import { type InventoryPlaces, takeInventory, type Unchecked } from "./inventory.ts";
@@ -140,20 +142,41 @@ class Verification {
   async #hash(contents: readonly VerifiedContent[]): Promise<Finding[]> {
     const { bytesPerSecond } = this.#options;
     const rate = bytesPerSecond === undefined ? null : new Rate(bytesPerSecond, this.#parts.clock);
-    const found = await this.#each("hashing", contents, async (content) => {
-      const body = await this.#parts.storage.get(content.storageKey, null, this.#signal);
-      // Gone since the list was read: the file was deleted, or another look will find it missing.
-      if (body === null) return null;
-      const hash = createHash("sha256");
-      for await (const chunk of body) {
-        hash.update(chunk as Buffer);
-        this.#hashedBytes += (chunk as Buffer).length;
-        await rate?.pass((chunk as Buffer).length, this.#signal);
-      }
-      const actual = hash.digest("hex");
-      return actual === content.sha256 ? null : differingObject(content, `SHA-256 ${actual}`);
-    });
+    const found = await this.#each("hashing", contents, (content) =>
+      this.#damageOf(content, rate, 2),
+    );
     return found.filter((finding) => finding !== null);
+  }
+
+  /** What is wrong with the bytes of one content; `tries` until they count as unreadable. */
+  async #damageOf(
+    content: VerifiedContent,
+    rate: Rate | null,
+    tries: number,
+  ): Promise<Finding | null> {
+    try {
+      const actual = await this.#sha256Of(content.storageKey, rate);
+      if (actual === null) return missingObject(content, "no bytes");
+      return actual === content.sha256 ? null : differingObject(content, `SHA-256 ${actual}`);
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      if (tries > 1) return this.#damageOf(content, rate, tries - 1);
+      // Throws when the whole storage does not answer: that is not a finding about this object.
+      await this.#parts.storage.head(content.storageKey, this.#signal);
+      return unreadableObject(content, codeOf(error) ?? toError(error).message);
+    }
+  }
+
+  async #sha256Of(key: string, rate: Rate | null): Promise<string | null> {
+    const body = await this.#parts.storage.get(key, null, this.#signal);
+    if (body === null) return null;
+    const hash = createHash("sha256");
+    for await (const chunk of body) {
+      hash.update(chunk as Buffer);
+      this.#hashedBytes += (chunk as Buffer).length;
+      await rate?.pass((chunk as Buffer).length, this.#signal);
+    }
+    return hash.digest("hex");
   }
 
   async #confirm(findings: readonly Finding[]): Promise<Finding[]> {

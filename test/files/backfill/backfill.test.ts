@@ -13,6 +13,7 @@ import { adoptedFileId, backfillDigest } from "../../../src/files/backfill/adopt
 import { type BackfillOptions, backfill } from "../../../src/files/backfill/backfill.ts";
 import { MemoryQueue } from "../../../src/files/backfill/memory-queue.ts";
 import { ContentLock } from "../../../src/files/content-lock.ts";
+import { bytesSource } from "../../../src/files/source.ts";
 import { StreamingStorage } from "../../../src/files/storage/streaming-storage.ts";
 import {
   openCatalog,
@@ -111,10 +112,48 @@ describe("objects that were in the bucket before", () => {
 
   it("are only counted by a dry run, and only read by a validation", async () => {
     await put("a.bin", randomBytes(500));
-    expect(await fill({ dryRun: true })).toMatchObject({ objects: 1, adopted: 1, bytes: 0 });
+    expect(await fill({ dryRun: true })).toMatchObject({ objects: 1, adopted: 1, bytes: 500 });
     expect(await fill({ validateOnly: true })).toMatchObject({ adopted: 1, bytes: 500 });
     expect(await files()).toEqual([]);
     expect(await fill()).toMatchObject({ adopted: 1, known: 0 });
+  });
+
+  it.each([
+    [{ owner: "" }, "FILES_INVALID_OWNER"],
+    [{ owner: "ana " }, "FILES_INVALID_OWNER"],
+    [{ owner: "a".repeat(101) }, "FILES_INVALID_OWNER"],
+    [{ purpose: "zzz" }, "FILES_UNKNOWN_PURPOSE"],
+  ])("are not taken in where nobody could see or use them: %j", async (options, code) => {
+    await put("a.bin", randomBytes(10));
+    await expect(fill(options)).rejects.toMatchObject({ code, status: 400 });
+    expect(await fill({ dryRun: true })).toMatchObject({ objects: 1, known: 0 });
+  });
+
+  it("are never written over, also not by an upload of what they were", async () => {
+    const [before, now] = [randomBytes(300), randomBytes(400)];
+    const key = await put("me.png", before);
+    await fill();
+    const { url, secretKey, bucket } = supabase();
+    const client = createClient(url, secretKey, { auth: { persistSession: false } });
+    expect((await client.storage.from(bucket).update(key, now)).error).toBeNull();
+    const common = { clock: systemClock, logger: silentLogger, lock: new ContentLock() };
+    const manager = openStreamingFileManager({ ...common, supabase: supabase(), providers: [] });
+    try {
+      const file = { owner, name: "me.png", purpose: "user_data", provider: "none" } as const;
+      const said = { mimeType: "image/png", metadata: {}, source: bytesSource(before) };
+      await expect(manager.upload({ ...file, ...said }, callOf())).rejects.toMatchObject({
+        code: "FILES_INTEGRITY",
+        message: expect.stringContaining("was replaced"),
+      });
+    } finally {
+      await manager.close();
+    }
+    const there = await client.storage.from(bucket).download(key);
+    expect(sha256Of(Buffer.from((await there.data?.arrayBuffer()) ?? new ArrayBuffer(0)))).toBe(
+      sha256Of(now),
+    );
+    // The other tests verify the whole bucket.
+    expect((await client.storage.from(bucket).update(key, before)).error).toBeNull();
   });
 
   it("are taken in once by two runs at once that know nothing of each other", async () => {

@@ -30,11 +30,9 @@ const STOP_MS = 5000;
  * Postgres, any number of machines that run the same command share the work. Ends with 0 when all have
  * theirs, with 6 when some could not be read. Run again, it goes on where it was.
  */
-export const backfill: Command<BackfillCommandOptions> = (context, { options }) =>
-  withBackendOnly(context, async (backend) => {
-    if (options.prefix?.endsWith("/") === false) {
-      throw usage("--prefix is a folder of the bucket and ends with a slash, as in user-files/.");
-    }
+export const backfill: Command<BackfillCommandOptions> = async (context, { options }) => {
+  checkOptions(options);
+  return withBackendOnly(context, async (backend) => {
     const queueUrl = await queueOf(context, options);
     const { backfillBackend } = await withPackage(
       "commands in this process",
@@ -69,6 +67,18 @@ export const backfill: Command<BackfillCommandOptions> = (context, { options }) 
       progress.stop();
     }
   });
+};
+
+function checkOptions({ prefix, dryRun, validateOnly }: BackfillCommandOptions): void {
+  if (prefix !== undefined && !/^[^/].*\/$/s.test(prefix)) {
+    throw usage(
+      `--prefix is a folder of the bucket, ends with a slash and begins with none, as in user-files/; not ${JSON.stringify(prefix)}.`,
+    );
+  }
+  if (dryRun === true && validateOnly === true) {
+    throw usage("--dry-run reads nothing and --validate-only reads everything: give one of them.");
+  }
+}
 
 /** The Postgres to share the work on, or null. Throws `CLI_NO_DATABASE`. */
 async function queueOf(
@@ -99,7 +109,10 @@ function linesOf(report: BackfillReport, options: BackfillCommandOptions, shared
     ...failed
       .slice(0, LINES_MAX)
       .map(({ key, reason }): Line => [styled("bad", "failed "), `${key}: ${reason}`]),
-    [summary(report, options), ` ${failed.length} failed; ${bytesText(report.bytes)} read.`],
+    [
+      summary(report, options),
+      ` ${failed.length} failed; ${bytesText(report.bytes)} ${options.dryRun === true ? "to be " : ""}read.`,
+    ],
   ];
   if (shared) {
     lines.push([

@@ -113,7 +113,7 @@ function verdictOf({ ok, findings }: VerifyReport): string {
   const lost = open.filter(({ isLeftOver }) => !isLeftOver).length;
   const left = open.length - lost;
   const parts = [
-    ...(lost > 0 ? [`${lost} missing or different`] : []),
+    ...(lost > 0 ? [`${lost} missing, different or unreadable`] : []),
     ...(left > 0 ? [`${left} left over (--fix removes them)`] : []),
     ...(removed > 0 ? [`${removed} removed`] : []),
   ];
