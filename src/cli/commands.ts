@@ -257,6 +257,10 @@ export const commands: readonly CommandRow[] = [
     options: [
       row("--vitest", "as a vitest file (the only form there is)"),
       row("-o, --output <file>", "where to write it (default: standard output)"),
+      row("--module <module>", "what exports the operation's definition", {
+        fallback: "./operations.ts",
+      }),
+      row("--name <export>", "how it is called there (default: as filesInfo for files.info)"),
     ],
     examples: ["changeover mismatches export 4f2a --vitest -o mismatch.test.ts"],
     load: async () => (await import("./commands/evidence/mismatches.ts")).exportMismatch,

@@ -58,7 +58,11 @@ describe("mismatches on the command line", () => {
     expect(shown.stdout).toContain("0b8f7c1e");
     const file = folder.in("mismatch.test.ts");
     expect((await run("mismatches", "export", "4f2a", "--vitest", "-o", file)).code).toBe(0);
-    expect(readFileSync(file, "utf8")).toContain("vitest");
+    expect(readFileSync(file, "utf8")).toContain('import { filesInfo } from "./operations.ts";');
+    const from = ["--module", "../src/mine.ts", "--name", "info"];
+    const named = await run("mismatches", "export", "4f2a", "--vitest", ...from);
+    expect(named.stdout).toContain('import { info } from "../src/mine.ts";');
+    expect(named.stdout).toContain("../src/mine.ts is to export it as info.");
     const again = await run("mismatches", "export", "4f2a", "-o", file, "--json");
     expect(errorOf(again)).toMatchObject({ code: "CLI_FILE_EXISTS" });
     const replay = await run("mismatches", "replay", "4f2a", "--json");
@@ -110,6 +114,16 @@ describe("the simulator on the command line", () => {
     [["--share", "0"], 2, "CLI_USAGE"],
     [["--share", "101"], 2, "REHEARSAL_INVALID_SIMULATION"],
     [["--scenario", "nope"], 2, "REHEARSAL_UNKNOWN_SCENARIO"],
+    [["--onset", "2026-01-01T00:00:00Z"], 2, "CLI_USAGE"],
+    [["--operation", "list"], 2, "CLI_USAGE"],
+    [["--events", "package.json", "--share", "5"], 2, "CLI_USAGE"],
+    [["--policy", "no-such-file.json"], 4, "FILES_MISSING"],
+    [["--diff", "no-such-file.json"], 4, "FILES_MISSING"],
+    [["--events", "no-such-file.ndjson"], 4, "FILES_MISSING"],
+    [["--events", "src"], 2, "FILES_NOT_A_FILE"],
+    // Before the simulation of many days and not after it.
+    [["--chart", "no-such-folder/chart.svg", "--days", "1000"], 2, "CLI_CANNOT_WRITE"],
+    [["--chart", "src", "--days", "1000"], 2, "CLI_CANNOT_WRITE"],
   ])("refuses %j", async (words, code, error) => {
     const ran = await run("simulate", ...words, "--json");
     expect(ran.code).toBe(code);

@@ -42,13 +42,18 @@ export const replayMismatch: Command<unknown> = (context, { words: [id = ""] }) 
 interface ExportOptions {
   readonly vitest?: boolean;
   readonly output?: string;
+  readonly module?: string;
+  readonly name?: string;
 }
 
 /** `changeover mismatches export <id> --vitest` */
 export const exportMismatch: Command<ExportOptions> = (context, { words: [id = ""], options }) =>
   withOperator(context, async (operator) => {
-    const text = await operator.exportMismatch(id);
-    const { output: file } = options;
+    const { output: file, module, name } = options;
+    const text = await operator.exportMismatch(id, {
+      ...(module === undefined ? {} : { module }),
+      ...(name === undefined ? {} : { name }),
+    });
     if (file === undefined) return { answer: { value: { text }, lines: text.split("\n") } };
     await writeNewFile(file, text);
     return { answer: { value: { file }, lines: [`Written to ${file}.`] } };

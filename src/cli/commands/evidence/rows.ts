@@ -67,19 +67,25 @@ export const evidenceRows: readonly CommandRow[] = [
       row("--events <file>", "recorded observations (NDJSON) instead of scenarios"),
       row("--operation <name>", "which of the recorded operations"),
       row("--onset <time>", "when the recorded candidate became worse, as in 2026-11-21T14:03:12Z"),
-      row("--share <percentage>", "calls on the candidate", { ...number("--share") }),
-      row("--calls-per-second <number>", "calls on both paths", {
+      row("--share <percentage>", "calls on the candidate (default: 1)", { ...number("--share") }),
+      row("--calls-per-second <number>", "calls on both paths (default: 100)", {
         ...number("--calls-per-second"),
       }),
-      row("--days <number>", "days over which false trips are counted", { ...number("--days") }),
-      row("--runs <number>", "how often something goes wrong", { ...whole("--runs", 1, 10_000) }),
-      row("--seed <number>", "same seed, same numbers", { ...whole("--seed", 0, 4_294_967_295) }),
-      row("--legacy-error-rate <share>", "share of legacy's calls that fail", {
+      row("--days <number>", "days over which false trips are counted (default: 1)", {
+        ...number("--days"),
+      }),
+      row("--runs <number>", "how often something goes wrong (default: 100)", {
+        ...whole("--runs", 1, 10_000),
+      }),
+      row("--seed <number>", "same seed, same numbers (default: 1)", {
+        ...whole("--seed", 0, 4_294_967_295),
+      }),
+      row("--legacy-error-rate <share>", "share of legacy's calls that fail (default: 0.01)", {
         parse: (text) => share("--legacy-error-rate", text),
       }),
       row(
         "--candidate-error-rate <share>",
-        "share of the candidate's that fail, in partial-failure",
+        "share of the candidate's that fail, in partial-failure (default: 0.11)",
         {
           parse: (text) => share("--candidate-error-rate", text),
         },

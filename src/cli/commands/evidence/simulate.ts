@@ -2,7 +2,8 @@ import { createReadStream } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { runSimulation, type SimulationIo } from "../../../rehearsal/simulator/run-simulation.ts";
-import type { Command } from "../../context.ts";
+import { type Command, usage } from "../../context.ts";
+import { requireReadable, requireWritable } from "../../process/named-file.ts";
 import { styled } from "../../terminal/text.ts";
 
 interface SimulateOptions {
@@ -28,6 +29,10 @@ interface SimulateOptions {
 /** `changeover simulate` */
 export const simulate: Command<SimulateOptions> = async ({ output, signal }, { options }) => {
   const { policy, diff, scenario, events, chart, markdown, ...numbers } = options;
+  refuseMixture(options);
+  // What takes minutes must not fail at its end for a name that was wrong from the start.
+  for (const file of [policy, diff, events]) if (file !== undefined) await requireReadable(file);
+  if (chart !== undefined) await requireWritable(chart);
   const printed: string[] = [];
   let shown = -1;
   const io: SimulationIo = {
@@ -57,3 +62,31 @@ export const simulate: Command<SimulateOptions> = async ({ output, signal }, { o
   );
   return { answer: { value, lines: printed } };
 };
+
+/** The options of made-up traffic, which a recording has of its own. */
+const ofScenarios = {
+  scenario: "--scenario",
+  share: "--share",
+  callsPerSecond: "--calls-per-second",
+  days: "--days",
+  runs: "--runs",
+  seed: "--seed",
+  legacyErrorRate: "--legacy-error-rate",
+  candidateErrorRate: "--candidate-error-rate",
+  fallback: "--fallback",
+} as const satisfies Partial<Record<keyof SimulateOptions, string>>;
+const ofRecordings = { operation: "--operation", onset: "--onset" } as const;
+
+/** Throws `CLI_USAGE` for options that would say nothing beside the others. */
+function refuseMixture(options: SimulateOptions): void {
+  const recorded = options.events !== undefined;
+  const wrong = Object.entries(recorded ? ofScenarios : ofRecordings).find(
+    ([name]) => options[name as keyof SimulateOptions] !== undefined,
+  );
+  if (wrong === undefined) return;
+  throw usage(
+    recorded
+      ? `${wrong[1]} makes traffic up, and a recording has its own. Leave it out, or --events.`
+      : `${wrong[1]} is about a recording. Name that with --events.`,
+  );
+}
