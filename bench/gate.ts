@@ -7,10 +7,10 @@ import { CodedError, toError } from "../src/base/errors.ts";
 import { currentLoad, machineFacts } from "../src/harness/machine.ts";
 import { gateChecks } from "./gate/checks.ts";
 import { runGate } from "./gate/run-gate.ts";
-import { actionBenchmarks, type GateResult, isPassed } from "./gate/verdict.ts";
+import { actionBenchmarks, type GateResult, isPassed, outcomeOf } from "./gate/verdict.ts";
 import { progressTo } from "./progress.ts";
 import { resultsFolder } from "./results.ts";
-import { reportError, stopOnSignal } from "./stop.ts";
+import { goOnUnread, reportError, stopOnSignal } from "./stop.ts";
 import { readTargets } from "./targets.ts";
 
 const USAGE = `Usage: npm run bench:gate -- [options]
@@ -25,6 +25,7 @@ Writes bench/results/gate.json and gate-action.json (github-action-benchmark, cu
 Exit codes: 0 passed, 1 failed or could not be measured, 2 wrong usage, 130 stopped.
 `;
 
+goOnUnread();
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -119,5 +120,5 @@ function textOf(results: readonly GateResult[], passed: boolean): string {
     const measured = `${value.toFixed(3)} ${unit} (${interval}), limit ${limit}`;
     return `${verdict.padEnd(12)}  ${id.padEnd(width)}  ${measured}\n${" ".repeat(14)}${text}\n`;
   });
-  return `${lines.join("")}\nThe gate ${passed ? "passed" : "FAILED"}.\n`;
+  return `${lines.join("")}\n${outcomeOf(results, passed)}\n`;
 }

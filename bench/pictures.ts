@@ -76,6 +76,7 @@ function barOf(comparison: Comparison, side: "base" | "contender"): Bar {
     low: Math.min(...values),
     high: Math.max(...values),
     isOurs: side === "contender",
+    resolution: comparison.resolution,
   };
 }
 

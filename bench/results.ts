@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { replaceFile } from "../src/base/atomic-file.ts";
@@ -13,13 +13,15 @@ export const resultsFolder: string = fileURLToPath(new URL("./results", import.m
 
 /**
  * Writes a report as JSON, Markdown and pictures and returns the paths as a reader may type them: as
- * `latest.json`, `latest.md` and `latest-*.svg`, or as `reference/report.json` and so on.
+ * `latest.json`, `latest.md` and `latest-*.svg`, or as `reference/report.json` and so on. Pictures of an
+ * earlier report that this one does not have are removed. `root` is the folder of all results.
  */
 export async function saveReport(
   report: BenchmarkReport,
   where: ResultsFolder = "latest",
+  root: string = resultsFolder,
 ): Promise<string[]> {
-  const folder = where === "latest" ? resultsFolder : join(resultsFolder, "reference");
+  const folder = where === "latest" ? root : join(root, "reference");
   const named = (name: string): string => (where === "latest" ? `latest-${name}` : name);
   await mkdir(folder, { recursive: true });
   const pictures = picturesOf(report).map(({ name, svg }) => ({ name: named(name), text: svg }));
@@ -31,5 +33,10 @@ export async function saveReport(
     ...pictures,
   ];
   for (const { name, text } of files) await replaceFile(join(folder, name), text);
+  const isOld = (name: string): boolean =>
+    name.startsWith(named("")) &&
+    name.endsWith(".svg") &&
+    !files.some((file) => file.name === name);
+  for (const name of (await readdir(folder)).filter(isOld)) await rm(join(folder, name));
   return files.map(({ name }) => relative(process.cwd(), join(folder, name)));
 }

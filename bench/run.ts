@@ -32,13 +32,15 @@ export interface RunOptions {
   readonly exceptions?: readonly PeerException[];
   /** What cannot be measured at all, and why. */
   readonly gaps?: readonly SkippedCase[];
-  /** Milliseconds after which no further case is begun; default: no limit. */
+  /** Milliseconds within which all should be over; default: no limit. */
   readonly limitMs?: number;
+  /** About how many seconds a case takes, null where nobody knows; default: nobody does. */
+  readonly secondsOf?: (each: BenchmarkCase) => number | null;
 }
 
 /**
  * Measures the cases one after the other. A case that fails is reported and the others still run; one
- * for which the machine or the time is short is skipped with its reason; an abort ends everything.
+ * for which the machine or the time is short is skipped with its reason (a shorter one may still fit); an abort ends everything.
  * Whatever it started or wrote is gone afterwards.
  */
 export async function runBenchmark(
@@ -52,10 +54,10 @@ export async function runBenchmark(
   const folder = await mkdtemp(join(tmpdir(), "changeover-bench-"));
   const update = (text: string): void => progress.update(text);
   const workplace = new Workplace({ tier, seed, clock, signal, update }, folder);
-  const endMs = clock.monotonicMs() + (options.limitMs ?? Number.POSITIVE_INFINITY);
+  const pace = new Pace(options);
   try {
     for (const each of cases) {
-      const late = clock.monotonicMs() > endMs ? "the time of this tier was used up" : null;
+      const late = pace.hasTimeFor(each) ? null : "the time of this tier was used up";
       const reason = late ?? (await workplace.shortOf(each.needs ?? {}));
       if (reason !== null) {
         results.skipped.push({ case: each.name, reason });
@@ -63,6 +65,7 @@ export async function runBenchmark(
       }
       progress.begin(each.name);
       await results.add(each, workplace, signal);
+      pace.add(each);
     }
   } finally {
     await workplace.close();
@@ -92,6 +95,41 @@ export async function runBenchmark(
     skipped: [...results.skipped, ...(options.gaps ?? [])],
     durations: results.durations,
   };
+}
+
+/** Whether there is time for another case, on a machine that may be slower than the one that was timed. */
+class Pace {
+  readonly #clock: Clock;
+  readonly #startedMs: number;
+  readonly #limitMs: number;
+  readonly #secondsOf: (each: BenchmarkCase) => number | null;
+  #expectedMs = 0;
+
+  constructor({
+    clock,
+    limitMs = Number.POSITIVE_INFINITY,
+    secondsOf = () => null,
+  }: Pick<RunOptions, "clock" | "limitMs" | "secondsOf">) {
+    this.#clock = clock;
+    this.#startedMs = clock.monotonicMs();
+    this.#limitMs = limitMs;
+    this.#secondsOf = secondsOf;
+  }
+
+  hasTimeFor(each: BenchmarkCase): boolean {
+    const passedMs = this.#clock.monotonicMs() - this.#startedMs;
+    const slowness = this.#expectedMs === 0 ? 1 : Math.max(1, passedMs / this.#expectedMs);
+    return passedMs + this.#expectedOf(each) * slowness <= this.#limitMs;
+  }
+
+  /** A case that has been measured. */
+  add(each: BenchmarkCase): void {
+    this.#expectedMs += this.#expectedOf(each);
+  }
+
+  #expectedOf(each: BenchmarkCase): number {
+    return 1000 * (this.#secondsOf(each) ?? 0);
+  }
 }
 
 /** What the cases of one run came to. */

@@ -66,7 +66,7 @@ const memory = "memory over idle, small heap";
 /**
  * One result for each case and peer that was compared: passes when we are certainly faster or certainly
  * need less memory, fails when we are certainly neither and the pair is no listed exception, and is
- * inconclusive while an interval leaves it open. The value is our throughput divided by the peer's.
+ * inconclusive while an interval leaves it open. Where memory is not measured, speed decides alone. The value is our throughput divided by the peer's.
  */
 export function judgePeers(
   { comparisons, quick }: { readonly comparisons: readonly Comparison[]; readonly quick: boolean },
@@ -88,7 +88,7 @@ export function judgePeers(
         each.baseName === peer &&
         each.contenderName === speed.contenderName,
     );
-    const readings = [speed.reading, need?.reading ?? "unclear"];
+    const readings = [speed.reading, ...(need === undefined ? [] : [need.reading])];
     const verdict =
       quick || (!readings.includes("better") && readings.includes("unclear"))
         ? "inconclusive"

@@ -73,7 +73,7 @@ async function inFolder<T>(
 
 async function downloads(paths: readonly string[], context: CaseContext): Promise<Comparison[]> {
   const supabase = await context.sandbox();
-  const pairs = context.tier === "full" ? 6 : 3;
+  const pairs = { quick: 2, default: 2, full: 6 }[context.tier];
   const launches = { quick: 1, default: 2, full: 5 }[context.tier];
   const job = (kind: "download" | "first-byte" | "abort"): object => ({
     kind,
@@ -150,7 +150,8 @@ async function slowReader(folder: string, context: CaseContext): Promise<Compari
 
 async function mixed(paths: readonly string[], context: CaseContext): Promise<Comparison> {
   const supabase = await context.sandbox();
-  const input = { kind: "mixed", supabase, paths, pairs: 3 };
+  const pairs = { quick: 2, default: 2, full: 6 }[context.tier];
+  const input = { kind: "mixed", supabase, paths, pairs };
   return comparePairs(
     {
       program: PROGRAM,

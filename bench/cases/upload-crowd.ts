@@ -37,7 +37,7 @@ const crowds: readonly Crowd[] = [1, 4, 16, 64]
 /** Many uploads at once to a server that forgets them: throughput and memory. */
 export const uploadCrowds: readonly BenchmarkCase[] = crowds.map((crowd) => ({
   name: crowd.name,
-  title: `${crowd.atOnce} uploads of ${crowd.bytes / MB} MB at once against plain undici: MB/s and memory`,
+  title: `${crowd.atOnce} upload${crowd.atOnce === 1 ? "" : "s"} of ${crowd.bytes / MB} MB at once against plain undici: MB/s and memory`,
   tiers: crowd.tiers,
   needs: { memoryBytes: 1e9, diskBytes: crowd.bytes * 2 },
   run: async (context) => {

@@ -33,7 +33,7 @@ const nightly: readonly Tier[] = ["full"];
 const loads: readonly Load[] = [
   { name: "upload-1mb", files: 1, bytes: MB, network: "loopback", pairs: 12, tiers: always },
   { name: "upload-10mb", files: 1, bytes: 10 * MB, network: "loopback", pairs: 6, tiers: nightly },
-  { name: "upload-50mb", files: 1, bytes: 50 * MB, network: "loopback", pairs: 3, tiers: usual },
+  { name: "upload-50mb", files: 1, bytes: 50 * MB, network: "loopback", pairs: 2, tiers: usual },
   { name: "upload-256mb", files: 1, bytes: 256 * MB, network: "loopback", pairs: 1, tiers: usual },
   { name: "upload-1gib", files: 1, bytes: GIB, network: "loopback", pairs: 1, tiers: nightly },
   { name: "upload-10x5mb", files: 10, bytes: 5 * MB, network: "loopback", pairs: 3, tiers: usual },

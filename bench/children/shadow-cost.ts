@@ -17,10 +17,16 @@ export interface ShadowJob {
   readonly utilisation: number;
   /** Whether it should be as busy with or without shadows. */
   readonly calibrate: "with shadows" | "without shadows";
+  /** How long the backend of every call takes to answer, in milliseconds: its distance. */
+  readonly backendMs: number;
+  /** Shadows that may run at the same time; the farther the backend, the more of them are under way. */
+  readonly concurrentMax: number;
   /** Share of the calls that are shadowed, in percent, while shadows are on. */
   readonly percentage: number;
   readonly pairs: number;
   readonly blockMs: number;
+  /** A stretch of looking for the rate at which it is as busy as it should be, in milliseconds. */
+  readonly calibrationMs: number;
   readonly seed: number;
 }
 
@@ -54,22 +60,25 @@ export interface ShadowLaunch {
 const operation = "bench.read";
 const CALIBRATION_ROUNDS = 4;
 const FIRST_RATE = 300;
+/** On a machine that is too busy to be as idle as it should be, a block still needs callers. */
+const RATE_MIN = 50;
 const DRAIN_LIMIT_MS = 20_000;
 /** Arrivals at the beginning of a block that are not counted: caches and queues fill. */
 const SETTLE_SHARE = 0.1;
 
 serveJob<ShadowJob, ShadowLaunch>(async (job, { progress }) => {
-  const bench = new ShadowBench(job.percentage);
+  const bench = new ShadowBench(job);
   try {
     const random = seededRandom(job.seed);
     let perSecond = FIRST_RATE;
     const shadowed = job.calibrate === "with shadows";
     for (let round = 0; round < CALIBRATION_ROUNDS; round += 1) {
+      const order = { perSecond, durationMs: job.calibrationMs, seed: round };
       // The other state too, so that code and caches of both are warm.
-      await bench.block(!shadowed, { perSecond, durationMs: job.blockMs, seed: round });
-      const order = { perSecond, durationMs: job.blockMs, seed: round };
+      await bench.block(!shadowed, order);
       const { utilisation } = await bench.block(shadowed, order);
-      perSecond = Math.round((perSecond * job.utilisation) / Math.max(0.02, utilisation));
+      const rate = Math.round((perSecond * job.utilisation) / Math.max(0.02, utilisation));
+      perSecond = Math.max(RATE_MIN, rate);
     }
     const off: ShadowBlock[] = [];
     const on: ShadowBlock[] = [];
@@ -97,9 +106,9 @@ interface Answer {
 const page = Buffer.alloc(8 * 1024, "changeover");
 const record = JSON.stringify(Array.from({ length: 60 }, (_, index) => `field ${index}`));
 
-/** A small read: a wait of a millisecond for a backend, then parsing and hashing what it sent. */
-async function read(id: number): Promise<Answer> {
-  await wait(1);
+/** A small read: a wait for the backend, then parsing and hashing what it sent. */
+async function read(id: number, backendMs: number): Promise<Answer> {
+  await wait(backendMs);
   const fields = JSON.parse(record) as string[];
   return { id, digest: createHash("sha256").update(page).digest("hex"), fields };
 }
@@ -112,16 +121,17 @@ class ShadowBench {
 
   readonly #percentage: number;
 
-  constructor(percentage: number) {
+  constructor({ percentage, backendMs, concurrentMax }: ShadowJob) {
     this.#percentage = percentage;
     // No cap for each minute: shadows have to be shed for want of room, not by a count.
-    this.#changeover = createChangeover({ flags: this.#flags, shadow: { perMinuteMax: 1e9 } });
+    const shadow = { perMinuteMax: 1e9, concurrentMax };
+    this.#changeover = createChangeover({ flags: this.#flags, shadow });
     this.#serve = this.#changeover.then((changeover) =>
       changeover.migrate<number, Answer>({
         name: operation,
         kind: "read",
-        legacy: read,
-        candidate: (id) => read(id),
+        legacy: (id) => read(id, backendMs),
+        candidate: (id) => read(id, backendMs),
       }),
     );
   }

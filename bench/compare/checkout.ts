@@ -30,7 +30,7 @@ export async function checkOut(ref: string, repository: string = here): Promise<
     (cause: unknown) => {
       throw new CodedError(
         "BENCH_NO_SUCH_COMMIT",
-        `There is no commit ${JSON.stringify(ref)} here: ${toError(cause).message.trim()}`,
+        `There is no commit ${JSON.stringify(ref)} here: ${saidBy(cause)} Fetch it, or name another one.`,
         { cause },
       );
     },
@@ -50,4 +50,11 @@ export async function checkOut(ref: string, repository: string = here): Promise<
     await remove();
     throw error;
   }
+}
+
+/** What git wrote, without the command that everybody can see in the source. */
+function saidBy(cause: unknown): string {
+  const { stderr } = cause as { readonly stderr?: unknown };
+  const said = typeof stderr === "string" && stderr !== "" ? stderr : toError(cause).message;
+  return said.trim().replace(/[^.]$/, "$&.");
 }

@@ -18,17 +18,34 @@ const PINNED_FLAGS = ["--max-old-space-size=32", "--max-semi-space-size=1"];
 const HERE = new URL("../../", import.meta.url);
 const MB = 1_000_000;
 
+/** The cases in which two commits are compared; `compare-` may be left out where they are named. */
+export const comparedCases: readonly string[] = [
+  "compare-upload",
+  "compare-hash",
+  "compare-facade",
+  "compare-memory",
+];
+
+/** Whether a name asked for means such a case. */
+export function isComparedCase(name: string, asked: string): boolean {
+  return asked === "compare" || name === asked || name === `compare-${asked}`;
+}
+
 /**
- * Runs the cases that compare this checkout with another commit, both in one run. The other one is
- * gone afterwards. Throws `BENCH_NO_SUCH_COMMIT`.
+ * Runs the cases that compare this checkout with another commit, or those of them that are named, both
+ * in one run. The other one is gone afterwards. Throws `BENCH_NO_SUCH_COMMIT`.
  */
 export async function compareVersions(
   ref: string,
+  names: readonly string[],
   run: (cases: readonly BenchmarkCase[]) => Promise<BenchmarkReport>,
 ): Promise<BenchmarkReport> {
   const other = await checkOut(ref);
   try {
-    return await run(versionCases(other, ref));
+    const cases = versionCases(other, ref).filter(
+      (each) => names.length === 0 || names.some((name) => isComparedCase(each.name, name)),
+    );
+    return await run(cases);
   } finally {
     await other.remove();
   }

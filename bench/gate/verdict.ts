@@ -51,6 +51,13 @@ export function isPassed(results: readonly GateResult[], strict: boolean): boole
   );
 }
 
+/** The last line of the gate: what is open is never left to be taken for passed. */
+export function outcomeOf(results: readonly GateResult[], passed: boolean): string {
+  const open = results.filter(({ verdict }) => verdict === "inconclusive").map(({ id }) => id);
+  const rest = open.length === 0 ? "" : ` Not decided, the limit is inside: ${open.join(", ")}.`;
+  return `The gate ${passed ? "passed" : "FAILED"}.${rest}`;
+}
+
 /** One entry of github-action-benchmark's `customSmallerIsBetter`. */
 export interface ActionBenchmark {
   readonly name: string;

@@ -76,7 +76,11 @@ export function renderText(report: BenchmarkReport): string {
   // What was not measured is in the other renderings: in a terminal it would hide the rest.
   const targets = report.targets.filter(({ value }) => value !== null);
   const missing = report.targets.length - targets.length;
-  if (targets.length > 0) parts.push(targetNote, textTable(targetTable(targets)));
+  if (targets.length > 0) {
+    parts.push(targetNote, textTable(targetTable(targets, false)));
+    const reasons = targets.filter(({ verdict, why }) => verdict === "fail" && why !== "");
+    parts.push(...reasons.map(({ id, why }) => `${id}: ${why}`), verdictCounts(targets));
+  }
   if (missing > 0) parts.push(`${missing} more targets were not measured and are inconclusive.`);
   parts.push(...report.failures.map(failureLine));
   if (report.skipped.length > 0) parts.push(report.skipped.map(skippedLine).join("\n"));
@@ -99,7 +103,7 @@ export function renderMarkdown(report: BenchmarkReport): string {
     parts.push("## Figures", markdownTable(figureTable(report.figures)));
   }
   if (report.targets.length > 0) {
-    parts.push("## Targets", targetNote, markdownTable(targetTable(report.targets)));
+    parts.push("## Targets", targetNote, markdownTable(targetTable(report.targets, true)));
   }
   const missing = [...report.failures.map(failureLine), ...report.skipped.map(skippedLine)];
   if (missing.length > 0) {
@@ -165,7 +169,16 @@ function figureTable(figures: readonly Figure[]): Table {
   };
 }
 
-function targetTable(targets: readonly TargetResult[]): Table {
+function verdictCounts(targets: readonly TargetResult[]): string {
+  const verdicts = ["pass", "fail", "inconclusive"] as const;
+  const counts = verdicts.map(
+    (verdict) => `${targets.filter((each) => each.verdict === verdict).length} ${verdict}`,
+  );
+  return `Of ${targets.length} targets that were measured: ${counts.join(", ")}.`;
+}
+
+/** What stands in the way of a target takes lines: in a terminal it would tear the table apart. */
+function targetTable(targets: readonly TargetResult[], withObstacles: boolean): Table {
   const format = (unit: string, value: number | undefined): string => {
     if (value === undefined) return "–";
     return unit === "x" ? formatRatio(value) : formatValue(value);
@@ -180,7 +193,9 @@ function targetTable(targets: readonly TargetResult[]): Table {
       each.ci95 === null
         ? "–"
         : `${format(each.unit, each.ci95.low)} to ${format(each.unit, each.ci95.high)}`,
-      each.why === "" ? each.verdict : `${each.verdict}: ${each.why}`,
+      each.why === "" || (each.verdict === "fail" && !withObstacles)
+        ? each.verdict
+        : `${each.verdict}: ${each.why}`,
     ]),
   };
 }

@@ -51,6 +51,8 @@ describe("a checkout of another version", () => {
     for (const ref of ["no-such-branch", "--help"]) {
       const error: unknown = await checkOut(ref, repository).catch((thrown: unknown) => thrown);
       expect(codeOf(error)).toBe("BENCH_NO_SUCH_COMMIT");
+      expect(String(error)).toMatch(/ Fetch it, or name another one\.$/);
+      expect(String(error)).not.toContain("Command failed");
     }
   });
 });

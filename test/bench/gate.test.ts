@@ -7,6 +7,7 @@ import {
   type GateResult,
   isPassed,
   judgeReading,
+  outcomeOf,
 } from "../../bench/gate/verdict.ts";
 import { readTargets } from "../../bench/targets.ts";
 import { systemClock } from "../../src/base/clock.ts";
@@ -94,6 +95,13 @@ describe("the gate", () => {
     expect(isPassed([result("a", "pass"), result("b", "inconclusive")], true)).toBe(false);
     expect(isPassed([result("self-test-slower", "inconclusive")], false)).toBe(false);
     expect(isPassed([result("a", "fail")], false)).toBe(false);
+  });
+
+  it("names what it left open in its last line, also where it passed", () => {
+    const results = [result("a", "pass"), result("b", "inconclusive")];
+    expect(outcomeOf(results, true)).toBe("The gate passed. Not decided, the limit is inside: b.");
+    expect(outcomeOf([result("a", "pass")], true)).toBe("The gate passed.");
+    expect(outcomeOf([result("a", "fail")], false)).toBe("The gate FAILED.");
   });
 
   it("exports what github-action-benchmark reads, without its self-tests", () => {

@@ -248,4 +248,15 @@ describe("the network proxy", () => {
     expect(broken({ connectionBytesPerSecond: 12e6 })).toEqual(["one connection"]);
     expect(broken({ fourBytesPerSecond: 20e6 })).toEqual(["four connections"]);
   });
+
+  it("is not kept by a proxy that adds nothing, however short the latency it claims", () => {
+    const nothing = {
+      roundTripMs: 0.2,
+      firstAnswerMs: 0.4,
+      connectionBytesPerSecond: 1e9,
+      fourBytesPerSecond: 1e9,
+    };
+    const claims = judgeNetwork(networkProfiles.lan, nothing);
+    expect(claims.map(({ isKept }) => isKept)).toEqual([false, false]);
+  });
 });

@@ -93,8 +93,16 @@ describe("a peer", () => {
     expect(verdicts([limit])).toEqual([]);
   });
 
-  it("leaves it open while an interval does, or memory was not measured", () => {
-    expect(verdicts([faster])).toEqual(["inconclusive"]);
+  it("fails the target by its speed alone where memory is not measured", () => {
+    expect(verdicts([faster])).toEqual(["fail"]);
+    const asFast = compared("throughput", "tus-js-client", [
+      [100, 300],
+      [300, 100],
+    ]);
+    expect(verdicts([asFast])).toEqual(["inconclusive"]);
+  });
+
+  it("leaves it open while an interval does", () => {
     const unclear = compared(memory, "tus-js-client", [
       [5, 10],
       [10, 5],

@@ -1,4 +1,5 @@
 import { existsSync, readdirSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { describe, expect, it, vi } from "vitest";
 import { eachTestFolder } from "../support/test-folder.ts";
 import { changeover } from "./command-line.ts";
@@ -49,5 +50,13 @@ describe("changeover bench", () => {
     expect(stderr).toContain("`candidate` must be a function");
     expect(existsSync(folder.in("out"))).toBe(false);
     expect((await changeover(["bench"])).code).toBe(2);
+  });
+
+  it("refuses a file as its folder before it measures anything", async () => {
+    await writeFile(folder.in("taken"), "");
+    const { code, stdout, stderr } = await bench("sums", "--out", folder.in("taken"));
+    expect([code, stdout]).toEqual([2, ""]);
+    expect(stderr).toMatch(/--out takes a folder, and ".*taken" is a file/);
+    expect(stderr).not.toContain("launch");
   });
 });

@@ -1,13 +1,24 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { readArguments } from "../../bench/arguments.ts";
 import type { BenchmarkCase, CaseContext } from "../../bench/case.ts";
-import { chooseCases } from "../../bench/cases.ts";
+import {
+  benchmarkCases,
+  chooseCases,
+  leftOut,
+  orderForTime,
+  readDurations,
+  secondsOf,
+} from "../../bench/cases.ts";
 import { progressTo } from "../../bench/progress.ts";
 import { runBenchmark } from "../../bench/run.ts";
+import { readTargets } from "../../bench/targets.ts";
 import { systemClock } from "../../src/base/clock.ts";
+import { ManualClock } from "../../src/base/manual-clock.ts";
 import { currentLoad } from "../../src/harness/machine.ts";
 import { eachTestFolder } from "../support/test-folder.ts";
 import { isGoneWithin } from "./processes.ts";
@@ -62,6 +73,25 @@ describe("the benchmark's command", () => {
     }
   });
 
+  it("lists what would run, and about how long it takes", async () => {
+    const { code, out } = await start("--list", "--full", "--case", "peers").ended;
+    expect(code).toBe(0);
+    expect(out).toMatch(/^peers-1gib +\d+ min {2}one file of 1 GiB .*\(--full\)$/m);
+    expect(out).not.toContain("upload-1mb");
+    expect(out).toMatch(
+      /^A full run of 4 cases takes about [\d.]+ (min|h) on two cores\. Not timed yet: peers-5gib\.$/m,
+    );
+    const json = await start("--list", "--json", "--quick", "--case", "upload").ended;
+    const listed = JSON.parse(json.out) as { name: string; seconds: number }[];
+    expect(listed.map(({ name }) => name)).toContain("upload-10x5mb-cloud");
+  });
+
+  it("does not mind that nobody reads on", async () => {
+    const { child, ended } = start("--list");
+    (child.stdout as Readable).destroy();
+    expect(await ended).toMatchObject({ code: 0, err: "" });
+  });
+
   it("names the cases there are when it is asked for another, and exits with 2", async () => {
     const { code, out, err } = await start("--case", "upload-2mb").ended;
     expect(code).toBe(2);
@@ -69,11 +99,36 @@ describe("the benchmark's command", () => {
     expect(err).toMatch(/BENCH_USAGE: There is no case "upload-2mb"\. Known: upload-1mb, /);
   });
 
+  it("compares versions in cases of their own, which can be named", async () => {
+    const { code, err } = await start("--compare", "HEAD", "--case", "upload-1mb").ended;
+    expect(code).toBe(2);
+    expect(err).toContain(
+      'There is no case "upload-1mb" with --compare. Known: compare-upload, compare-hash, ',
+    );
+    const saved = await start("--compare", "HEAD", "--save-reference").ended;
+    expect(saved.code).toBe(2);
+    expect(saved.err).toContain("--compare goes without --save-reference");
+    expect(readArguments(["--compare", "HEAD", "--case", "hash"]).cases).toEqual(["hash"]);
+  });
+
   it("refuses an option it does not have, with its usage", async () => {
     const { code, err } = await start("--fast").ended;
     expect(code).toBe(2);
     expect(err).toContain("Usage: npm run bench");
   });
+
+  it.runIf(process.platform === "linux")(
+    "ends its self-test on Ctrl-C and leaves no process and no file behind",
+    async () => {
+      const { child, ended } = start("--self-test");
+      await once(child.stdout as Readable, "data");
+      const children = await childrenOf(child.pid ?? 0);
+      child.kill("SIGINT");
+      expect(await ended).toMatchObject({ code: 130, err: "Stopped.\n" });
+      for (const pid of children) expect(await isGoneWithin(pid, 0)).toBe(true);
+      expect(await readdir(folder.path)).toEqual([]);
+    },
+  );
 
   it.runIf(process.platform === "linux")(
     "ends on Ctrl-C and leaves no process and no file behind",
@@ -84,7 +139,9 @@ describe("the benchmark's command", () => {
         await new Promise((resolve) => setTimeout(resolve, 20));
         children = await childrenOf(child.pid ?? 0);
       }
+      // A program that started it may tell it what the terminal has told it already.
       child.kill("SIGINT");
+      child.kill("SIGTERM");
       const { code, out, err } = await ended;
       expect(code).toBe(130);
       expect(out).toBe("");
@@ -96,6 +153,12 @@ describe("the benchmark's command", () => {
   );
 });
 
+const nothing = { comparisons: [], distributions: [] };
+
+function benchCase(name: string, run: BenchmarkCase["run"]): BenchmarkCase {
+  return { name, title: name, run };
+}
+
 describe("a run", () => {
   const options = {
     tier: "quick" as const,
@@ -103,13 +166,6 @@ describe("a run", () => {
     clock: systemClock,
     progress: { begin: () => undefined, update: () => undefined, end: () => undefined },
   };
-  const benchCase = (name: string, run: BenchmarkCase["run"]): BenchmarkCase => ({
-    name,
-    title: name,
-    run,
-  });
-  const nothing = { comparisons: [], distributions: [] };
-
   it("reports a case that fails and still measures the others", async () => {
     const measured: string[] = [];
     const report = await runBenchmark(
@@ -146,12 +202,46 @@ describe("a run", () => {
     expect(reasons[3]).toBe("needs the program no-such-program, which is not installed");
   });
 
+  it("asks for as much memory as the hungriest peer of a case holds", () => {
+    const needs = (name: string): number =>
+      benchmarkCases.find((each) => each.name === name)?.needs?.memoryBytes ?? 0;
+    // Buffers several times over, and supabase-js a whole stream.
+    expect(needs("peers-1gib")).toBeGreaterThan(4 * 2 ** 30);
+    expect(needs("peers-5gib")).toBeGreaterThan(5 * 2 ** 30);
+    expect(needs("peers-256mb")).toBeLessThan(1e9);
+  });
+
   it("begins no further case when its time is over", async () => {
     const report = await runBenchmark(
       [benchCase("late", () => Promise.reject(new Error("was run")))],
       { ...options, limitMs: -1, signal: new AbortController().signal },
     );
     expect(report.skipped).toEqual([{ case: "late", reason: "the time of this tier was used up" }]);
+  });
+
+  it("begins no case that would not be over in time, on a machine as slow as this one is", async () => {
+    const clock = new ManualClock();
+    const measured: string[] = [];
+    const taking = (name: string, seconds: number): BenchmarkCase =>
+      benchCase(name, async () => {
+        measured.push(name);
+        clock.advance(seconds * 1000);
+        return nothing;
+      });
+    const seconds: Record<string, number> = { first: 10, long: 30, short: 10, unknown: 0 };
+    const report = await runBenchmark(
+      // Twice as slow as it was timed: after 80 s the second long one would take 60 more, not 30.
+      [taking("first", 20), taking("long", 60), taking("long", 60), taking("short", 20)],
+      {
+        ...options,
+        clock,
+        limitMs: 115_000,
+        secondsOf: ({ name }) => seconds[name] ?? null,
+        signal: new AbortController().signal,
+      },
+    );
+    expect(measured).toEqual(["first", "long", "short"]);
+    expect(report.skipped).toEqual([{ case: "long", reason: "the time of this tier was used up" }]);
   });
 
   it("ends with the signal's reason, runs no further case and removes its folder", async () => {
@@ -190,11 +280,49 @@ describe("the choice of cases", () => {
 
   it("is a case by its name in any tier, or a group inside its tier", () => {
     expect(names(["peers-5gib"], "quick")).toEqual(["peers-5gib"]);
-    expect(names(["peers"], "quick")).toEqual(["peers-50mb"]);
+    expect(names(["peers"], "quick")).toEqual(["peers-50mb", "peers-256mb"]);
     expect(names(["upload"], "default")).toContain("upload-256mb");
     expect(names(["upload"], "default")).not.toContain("upload-1gib");
     const more = chooseCases([], "default", ["gateway-memory"]).map(({ name }) => name);
     expect(more.filter((name) => !names([], "default").includes(name))).toEqual(["gateway-memory"]);
+  });
+
+  it("says which of a group it left to --full, and how to run it", () => {
+    const left = leftOut(["peers"], "quick");
+    expect(left.map((each) => each.case)).toEqual(["peers-1gib", "peers-5gib"]);
+    expect(left[0]?.reason).toBe("runs with --full, or with --case peers-1gib");
+    expect(leftOut(["peers"], "full")).toEqual([]);
+    expect(leftOut(["peers-1gib"], "quick")).toEqual([]);
+    expect(leftOut(["peers"], "default", ["peers-1gib"]).map((each) => each.case)).toEqual([
+      "peers-5gib",
+    ]);
+    expect(leftOut([], "default")).toEqual([]);
+  });
+
+  it("puts first what is soon over and what targets need, where time is limited", () => {
+    const of = (name: string): BenchmarkCase => benchCase(name, () => Promise.resolve(nothing));
+    const cases = ["long", "longer", "judged", "short", "untimed"].map(of).toReversed();
+    const seconds: Record<string, number> = { long: 20, longer: 30, judged: 60, short: 3 };
+    const ordered = orderForTime(cases, [{ case: "judged" }], ({ name }) => seconds[name] ?? null);
+    expect(ordered.map(({ name }) => name)).toEqual([
+      "untimed",
+      "short",
+      "judged",
+      "long",
+      "longer",
+    ]);
+  });
+
+  it("has every target's case measured in time, by how long cases once took", async () => {
+    const known = await readDurations();
+    const { targets } = await readTargets();
+    const usual = chooseCases([], "default");
+    const ordered = orderForTime(usual, targets, (each) => secondsOf(each, "default", known));
+    let endedAt = 0;
+    for (const each of ordered) {
+      endedAt += secondsOf(each, "default", known) ?? 0;
+      if (targets.some((target) => target.case === each.name)) expect(endedAt).toBeLessThan(590);
+    }
   });
 });
 
@@ -220,5 +348,30 @@ describe("progress", () => {
 
   it("is one plain line for each case elsewhere", () => {
     expect(recorded(false)).toEqual(["measuring upload-1mb\n"]);
+  });
+});
+
+describe("how long cases take", () => {
+  it("is known of every case but the longest and what two cores cannot run, and of no other", async () => {
+    const known = await readDurations();
+    const untimed = benchmarkCases.filter((each) => secondsOf(each, "full", known) === null);
+    expect(untimed.map(({ name }) => name)).toEqual(["peers-5gib", "hashing-all-cores"]);
+    const names = benchmarkCases.map(({ name }) => name);
+    for (const timed of [known.quick, known.default]) {
+      expect(Object.keys(timed).filter((name) => !names.includes(name))).toEqual([]);
+    }
+  });
+
+  it("is taken from another tier's samples where its own was not timed", () => {
+    const known = { about: "", quick: { a: 10 }, default: { b: 30 } };
+    const of = (name: string, tier: "quick" | "default" | "full"): number | null =>
+      secondsOf(
+        benchCase(name, () => Promise.resolve(nothing)),
+        tier,
+        known,
+      );
+    expect([of("a", "quick"), of("a", "default"), of("a", "full")]).toEqual([10, 30, 100]);
+    expect([of("b", "quick"), of("b", "default"), of("b", "full")]).toEqual([10, 30, 100]);
+    expect(of("c", "full")).toBe(null);
   });
 });

@@ -41,4 +41,30 @@ describe("a user's operation", () => {
     expect(String(half)).toContain("`candidate` must be a function");
     expect(codeOf(await refused("/no/such/module.ts"))).toBe("HARNESS_MODULE_INVALID");
   });
+
+  it("names the function of the user's that threw, its input and its place, in any process", async () => {
+    const failed = async (work: Promise<unknown>): Promise<string> => {
+      const error = await work.catch((thrown: unknown) => thrown);
+      expect(codeOf(error)).toBe("HARNESS_SUBJECT_FAILED");
+      return String(error);
+    };
+    const operation = await openOperation(file("failing"));
+    expect(await failed(operation.call("candidate", 3))).toMatch(
+      /"failing" cannot be measured: the candidate, given input 1 \(from 0\), threw TypeError: odd\n +at .*failing\.ts/,
+    );
+    expect(await failed(operation.isSame(0))).toContain("`same`, given the answers to input 0");
+    expect(await failed(operation.close())).toContain("`close` threw Error: no pool");
+    const message = await failed(measure("failing"));
+    expect(message).toContain("`same`");
+    expect(message).not.toContain("operation-child");
+  });
+
+  it("does not ask for exports where there is no file, or one that cannot be loaded", async () => {
+    const said = async (path: string): Promise<string> =>
+      String(await openOperation(path).catch((error: unknown) => error));
+    expect(await said("/no/such/module.ts")).toMatch(/measured: there is no such file\.$/);
+    const broken = await said(file("unloadable"));
+    expect(broken).toContain("it cannot be loaded: no database");
+    expect(broken).not.toContain("must export");
+  });
 });

@@ -59,7 +59,7 @@ describe("a chart of ratios", () => {
     const all = ratioChart(picture, [one, { ...one, case: "d" }]);
     expect(all.match(/streaming \/ legacy/g)).toHaveLength(1);
     const long = ratioChart(picture, [one, { ...one, measure: "a".repeat(80) }]);
-    expect(long).toContain(`c: ${"a".repeat(50)}…`);
+    expect(long).toContain(`c: ${"a".repeat(54)}…`);
   });
 
   it("keeps a ratio beyond its scale inside the picture", () => {
@@ -71,11 +71,13 @@ describe("a chart of ratios", () => {
 describe("a chart of bars", () => {
   it("draws lengths in proportion, ours in another colour", () => {
     const svg = barChart(picture, "MB", [
-      { label: "ours", value: 5, low: 4, high: 6, isOurs: true },
-      { label: "theirs", value: 50, low: 45, high: 55, isOurs: false },
+      { label: "ours", value: 5, low: 4, high: 6, isOurs: true, resolution: 5 },
+      { label: "theirs", value: 50, low: 45, high: 55, isOurs: false, resolution: 5 },
     ]);
     const widths = [...svg.matchAll(/width="([\d.]+)" height="18" class="(\w+)"/g)];
     expect(widths.map((match) => match[2])).toEqual(["contender", "base"]);
+    expect(svg).toContain(">≤ 5.0 MB<");
+    expect(svg).toContain(">50.0 MB<");
     expect(Number(widths[1]?.[1]) / Number(widths[0]?.[1])).toBeCloseTo(10, 0);
   });
 });
@@ -94,6 +96,8 @@ describe("a chart of lines", () => {
       Number(each[1]),
     );
     expect(right).toBeGreaterThan(left);
+    const ticks = [...svg.matchAll(/class="faint end">([^<]+)</g)].map((each) => each[1]);
+    expect(ticks).toEqual(["0", "50", "100", "150", "200", "250 MB/s"]);
     expect(heights[1]).toBeLessThan(heights[0] ?? 0);
   });
 });

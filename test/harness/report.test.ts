@@ -160,6 +160,8 @@ target        promise                 limit           measured  95 % interval   
 facade-time   Time added / opossum's  at most 1 x     0.500     0.450 to 0.550  pass
 facade-bytes  Bytes of a call         at most 1500 B  1,404     1,400 to 1,510  inconclusive: the limit is inside the interval
 
+Of 2 targets that were measured: 1 pass, 0 fail, 1 inconclusive.
+
 1 more targets were not measured and are inconclusive.
 
 upload-1mb was not measured: FILES_BUSY: Too many.
@@ -168,6 +170,15 @@ hashing-all-cores was skipped: needs 4 cores, there are 2
 
 Node 24.0.0, V8 13.6, linux 6.1 x64, 2 x Some CPU, 8.0 GB; load 0.10 0.20 0.30 before, 1.00 2.00 3.00 after (1, 5, 15 minutes).
 `);
+  });
+
+  it("says below its table what stands in the way of a target, in Markdown beside it", () => {
+    const why = "One thread hashes and sends.";
+    const [first] = report.targets;
+    const targets = first === undefined ? [] : [{ ...first, verdict: "fail" as const, why }];
+    const text = renderText({ ...report, targets });
+    expect(text).toContain(`0.450 to 0.550  fail\n\nfacade-time: ${why}\n\nOf 1 targets`);
+    expect(renderMarkdown({ ...report, targets })).toContain(`fail: ${why} |`);
   });
 
   it("says first when it is a quick one", () => {

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { stat } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 import { CodedError, toError } from "../../base/errors.ts";
@@ -37,43 +38,79 @@ export interface OpenOperation {
 const INPUTS_MAX = 10_000;
 
 /**
- * Loads the module and makes its inputs. Throws `HARNESS_MODULE_INVALID` naming what is wrong with it.
+ * Loads the module and makes its inputs. Throws `HARNESS_MODULE_INVALID` naming what is wrong with it, and,
+ * as everything that calls it does, `HARNESS_SUBJECT_FAILED` naming which of its functions threw.
  */
 export async function openOperation(file: string): Promise<OpenOperation> {
   const operation = operationIn(file, await importOf(file));
   const { name } = operation;
   const made = operation.inputs;
-  const inputs = typeof made === "function" ? await made() : made;
+  const inputs = typeof made === "function" ? await own(name, "`inputs`", () => made()) : made;
   if (!Array.isArray(inputs) || inputs.length === 0 || inputs.length > INPUTS_MAX) {
     throw invalid(
       file,
       `\`inputs\` must be a list of 1 to ${INPUTS_MAX}, or a function making one`,
     );
   }
-  const answer = (path: Path, input: number): Promise<unknown> => {
+  // One asynchronous function and no more: what it costs is in every measured call.
+  const answer = async (path: Path, input: number, withHash: boolean): Promise<unknown> => {
+    const number = input % inputs.length;
     const call = new ActiveCall(name, path, "served", "bench", {});
-    return Promise.resolve(operation[path](inputs[input % inputs.length], call));
+    try {
+      const output = await operation[path](inputs[number], call);
+      return isStream(output) ? await digestOf(output, withHash) : output;
+    } catch (cause) {
+      throw threw(name, `the ${path}, given input ${number} (from 0),`, cause);
+    }
   };
   return {
     name,
     inputs: inputs.length,
-    call: async (path, input) => digestOf(await answer(path, input), false),
+    call: (path, input) => answer(path, input, false),
     isSame: async (input) => {
-      const legacy = await digestOf(await answer("legacy", input), true);
-      const candidate = await digestOf(await answer("candidate", input), true);
-      return (await operation.same?.(legacy, candidate)) ?? isDeepStrictEqual(legacy, candidate);
+      const legacy = await answer("legacy", input, true);
+      const candidate = await answer("candidate", input, true);
+      const told = await own(name, `\`same\`, given the answers to input ${input} (from 0),`, () =>
+        operation.same?.(legacy, candidate),
+      );
+      return told ?? isDeepStrictEqual(legacy, candidate);
     },
     close: async () => {
-      await operation.close?.();
+      await own(name, "`close`", () => operation.close?.());
     },
   };
 }
 
+/** Runs a function of the user's. */
+async function own<T>(operation: string, what: string, run: () => T | PromiseLike<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (cause) {
+    throw threw(operation, what, cause);
+  }
+}
+
+/** What a function of the user's threw, with the place where it did. */
+function threw(operation: string, what: string, cause: unknown): CodedError {
+  const { name, message } = toError(cause);
+  const stack = cause instanceof Error ? (cause.stack ?? "") : "";
+  const place = /^ +at .*$/m.exec(stack)?.[0];
+  const text = `"${operation}" cannot be measured: ${what} threw ${name}: ${message}`;
+  return new CodedError(
+    "HARNESS_SUBJECT_FAILED",
+    place === undefined ? text : `${text}\n${place}`,
+    { cause },
+  );
+}
+
 async function importOf(file: string): Promise<Record<string, unknown>> {
+  const found = await stat(file).catch(() => null);
+  if (found === null) throw unusable(file, "there is no such file");
+  if (!found.isFile()) throw unusable(file, "it is no file");
   try {
     return (await import(pathToFileURL(file).href)) as Record<string, unknown>;
   } catch (cause) {
-    throw invalid(file, `it cannot be loaded: ${toError(cause).message}`, cause);
+    throw unusable(file, `it cannot be loaded: ${toError(cause).message}`, cause);
   }
 }
 
@@ -92,9 +129,8 @@ function operationIn(file: string, module: Record<string, unknown>): BenchOperat
   return found as BenchOperation;
 }
 
-/** A stream is consumed, with or without remembering what it was; anything else stays as it is. */
-async function digestOf(output: unknown, withHash: boolean): Promise<unknown> {
-  if (!isStream(output)) return output;
+/** A stream is consumed, with or without remembering what it was. */
+async function digestOf(output: AsyncIterable<unknown>, withHash: boolean): Promise<unknown> {
   const hash = withHash ? createHash("sha256") : null;
   let bytes = 0;
   for await (const chunk of output) {
@@ -109,10 +145,16 @@ function isStream(output: unknown): output is AsyncIterable<unknown> {
   return typeof output === "object" && output !== null && Symbol.asyncIterator in output;
 }
 
-function invalid(file: string, why: string, cause?: unknown): CodedError {
-  return new CodedError(
-    "HARNESS_MODULE_INVALID",
-    `${file} cannot be measured: ${why}. It must export \`operation\` with name, legacy, candidate and inputs.`,
-    { cause, status: 400 },
+function invalid(file: string, why: string): CodedError {
+  return unusable(
+    file,
+    `${why}. It must export \`operation\` with name, legacy, candidate and inputs`,
   );
+}
+
+function unusable(file: string, why: string, cause?: unknown): CodedError {
+  return new CodedError("HARNESS_MODULE_INVALID", `${file} cannot be measured: ${why}.`, {
+    cause,
+    status: 400,
+  });
 }

@@ -45,8 +45,9 @@ const PROGRAM = new URL(`./operation-child${EXTENSION}`, import.meta.url);
 /**
  * Measures a module's operation: whether both paths answer the same, the time of a call in interleaved
  * pairs over several fresh processes, and the memory of each path in fresh processes of its own. The
- * measured processes inherit no environment. Throws `HARNESS_MODULE_INVALID`, `HARNESS_CHILD_FAILED` when a
- * path fails, and what the signal aborts with.
+ * measured processes inherit no environment. Throws `HARNESS_MODULE_INVALID`, `HARNESS_SUBJECT_FAILED` when a
+ * function of the module throws, `HARNESS_CHILD_FAILED` when its process ends, and what the signal aborts
+ * with.
  */
 export async function measureOperation(options: OperationOptions): Promise<MeasuredOperation> {
   const { file, clock, seed = 1, quick = false, onProgress } = options;
@@ -97,14 +98,18 @@ export async function measureOperation(options: OperationOptions): Promise<Measu
   return { check, report, time };
 }
 
-/** A module that is not what it must be is the caller's mistake: its own words say all. */
+/** What is wrong with a module, or threw in it, is the caller's own: its words say all. */
 function asModuleError(error: unknown): never {
   const { code, message } = (isCodedError(error) ? error.details : {}) as {
     readonly code?: string;
     readonly message?: string;
   };
-  if (code !== "HARNESS_MODULE_INVALID" || message === undefined) throw error;
-  throw new CodedError("HARNESS_MODULE_INVALID", message, { cause: error, status: 400 });
+  if (message === undefined) throw error;
+  if (code === "HARNESS_MODULE_INVALID") {
+    throw new CodedError("HARNESS_MODULE_INVALID", message, { cause: error, status: 400 });
+  }
+  if (code !== "HARNESS_SUBJECT_FAILED") throw error;
+  throw new CodedError("HARNESS_SUBJECT_FAILED", message, { cause: error });
 }
 
 function jobOf({ clock, signal }: OperationOptions): Omit<ChildJob, "input"> {

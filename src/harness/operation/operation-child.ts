@@ -36,26 +36,35 @@ const DIFFERING_MAX = 10;
 
 serveJob<OperationJob, ResultCheck | PairValues | number>(async (job) => {
   const operation = await openOperation(job.file);
-  try {
-    if (job.kind === "check") return await check(operation);
-    if (job.kind === "memory") return await memory(operation, job.path);
-    const calls = await callsPerSample(operation);
-    const contestant = (path: Path) => ({
-      name: path as string,
-      run: () => callMany(operation, path, calls),
-    });
-    const pairs = await measurePairs(contestant("legacy"), contestant("candidate"), {
-      clock: systemClock,
-      random: seededRandom(job.seed),
-      pairs: job.pairs,
-      limitMs: job.limitMs,
-      samplesPerBlock: 3,
-    });
-    return convertPairs(pairs, (ms) => ms / calls);
-  } finally {
-    await operation.close();
-  }
+  const answer = await measure(operation, job).catch(async (error: unknown) => {
+    // Why it failed says more than that it could not be closed either.
+    await operation.close().catch(() => undefined);
+    throw error;
+  });
+  await operation.close();
+  return answer;
 });
+
+async function measure(
+  operation: OpenOperation,
+  job: OperationJob,
+): Promise<ResultCheck | PairValues | number> {
+  if (job.kind === "check") return check(operation);
+  if (job.kind === "memory") return memory(operation, job.path);
+  const calls = await callsPerSample(operation);
+  const contestant = (path: Path) => ({
+    name: path as string,
+    run: () => callMany(operation, path, calls),
+  });
+  const pairs = await measurePairs(contestant("legacy"), contestant("candidate"), {
+    clock: systemClock,
+    random: seededRandom(job.seed),
+    pairs: job.pairs,
+    limitMs: job.limitMs,
+    samplesPerBlock: 3,
+  });
+  return convertPairs(pairs, (ms) => ms / calls);
+}
 
 async function check(operation: OpenOperation): Promise<ResultCheck> {
   const differing: number[] = [];

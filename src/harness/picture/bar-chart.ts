@@ -8,6 +8,8 @@ export interface Bar {
   readonly high: number;
   /** Ours is drawn in another colour. */
   readonly isOurs: boolean;
+  /** What cannot be told apart from less; default: everything can. */
+  readonly resolution?: number | null;
 }
 
 const ROW = 28;
@@ -18,14 +20,15 @@ const RIGHT = 110;
 export function barChart(picture: Picture, unit: string, bars: readonly Bar[]): string {
   const to = Math.max(...bars.map(({ high }) => high), 1e-9) * 1.05;
   const x = (value: number): number => LEFT + (value / to) * (WIDTH - LEFT - RIGHT);
-  const drawn = bars.flatMap(({ label, value, low, high, isOurs }, index) => {
+  const drawn = bars.flatMap(({ label, value, low, high, isOurs, resolution }, index) => {
+    const hidden = typeof resolution === "number" && value <= resolution ? "≤ " : "";
     const y = HEAD + index * ROW;
     const middle = y + ROW / 2;
     return [
       textAt(LEFT - 14, middle + 4, label, "end"),
       boxAt([LEFT, y + 5, x(value) - LEFT, ROW - 10], isOurs ? "contender" : "base"),
       lineAt([x(low), middle, x(high), middle], "one"),
-      textAt(WIDTH - 20, middle + 4, `${value.toFixed(1)} ${unit}`, "end"),
+      textAt(WIDTH - 20, middle + 4, `${hidden}${value.toFixed(1)} ${unit}`, "end"),
     ];
   });
   const bottom = HEAD + bars.length * ROW;

@@ -2,9 +2,9 @@ import type { Comparison } from "../measurement.ts";
 import { dotAt, FOOT, HEAD, lineAt, type Picture, svgOf, textAt, WIDTH } from "./svg.ts";
 
 const ROW = 26;
-const LEFT = 430;
+const LEFT = 452;
 const RIGHT = 110;
-const LABEL_MAX = 54;
+const LABEL_MAX = 58;
 const steps = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
 /** How many times better the contender is: above 1 it is, whatever is better, more or less. */

@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { replaceFile } from "../../../base/atomic-file.ts";
 import { measureOperation } from "../../../harness/operation/measure-operation.ts";
@@ -29,6 +29,7 @@ interface BenchOptions {
 export const bench: Command<BenchOptions> = async (context, { options }) => {
   const { module, quick = false, launches, pairs, seed, out, maxRatio } = options;
   if (module === undefined) throw usage("Name a module: changeover bench --module ./operation.ts");
+  if (out !== undefined) await refuseFile(out);
   const { check, report, time } = await measureOperation({
     file: resolve(module),
     clock: context.clock,
@@ -61,13 +62,20 @@ export const bench: Command<BenchOptions> = async (context, { options }) => {
   return { answer: { value, lines }, exit: failed ? "failed" : "done" };
 };
 
+/** Before minutes are spent on what could not be written then. */
+async function refuseFile(out: string): Promise<void> {
+  const found = await stat(resolve(out)).catch(() => null);
+  if (found === null || found.isDirectory()) return;
+  throw usage(`--out takes a folder, and "${out}" is a file.`);
+}
+
 async function save(report: BenchmarkReport, out: string): Promise<string[]> {
   const folder = resolve(out);
   await mkdir(folder, { recursive: true });
   const picture = {
     title: report.comparisons[0]?.case ?? "",
     subtitle: "times better, with 95 % interval; right of 1× the candidate wins",
-    footer: `${report.startedAt.slice(0, 10)}, Node ${report.machine.node}, ${report.machine.cores} cores`,
+    footer: `${report.startedAt.slice(0, 10)}, Node ${report.machine.node}, ${report.machine.cores} cores, load ${report.machine.loadBefore[0].toFixed(2)} before${report.quick ? "; quick run, decides nothing" : ""}`,
   };
   const files = {
     "report.json": renderJson(report),
