@@ -60,6 +60,14 @@ export function selectEntries(
   return matching.slice(-(query.limit ?? 100));
 }
 
+/**
+ * Entries in the order in which things happened, the oldest first; of one moment, in that of their arrival.
+ * A journal itself is in the order of arrival, and in a fleet some arrive late.
+ */
+export function byMoment(entries: readonly JournalEntry[]): readonly JournalEntry[] {
+  return entries.toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at));
+}
+
 /** A journal that forgets with the process, and beyond `capacity` entries (default 10,000). */
 export class MemoryJournal implements Journal {
   readonly #entries: Ring<JournalEntry>;

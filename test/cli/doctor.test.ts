@@ -1,8 +1,14 @@
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { type Config, readConfig } from "../../src/app/config.ts";
 import { checkDataFolder, checkDisk, checkSecrets } from "../../src/cli/doctor/folder-checks.ts";
-import { checkClock, checkMemory, checkNode } from "../../src/cli/doctor/machine-checks.ts";
+import {
+  checkClock,
+  checkMemory,
+  checkNode,
+  checkPackages,
+  optionalPackages,
+} from "../../src/cli/doctor/machine-checks.ts";
 import { checkBackend, checkGateway, checkProviders } from "../../src/cli/doctor/product-checks.ts";
 import { eachTestFolder } from "../support/test-folder.ts";
 
@@ -76,6 +82,23 @@ describe("doctor", () => {
     expect(checkClock(now, now - 1000).result).toBe("ok");
     expect(checkClock(now, now - 60_000).result).toBe("warn");
     expect(checkClock(0, null).result).toBe("fail");
+  });
+
+  it("knows every optional package, and warns only of one that files or flags need", () => {
+    const { peerDependencies } = JSON.parse(
+      readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
+    ) as { peerDependencies: Record<string, string> };
+    const names = optionalPackages.map(({ name }) => name);
+    expect(names.toSorted()).toEqual(Object.keys(peerDependencies).toSorted());
+    expect(checkPackages()).toMatchObject({ result: "ok" });
+    expect(checkPackages((name) => name !== "pg-boss")).toMatchObject({
+      result: "ok",
+      detail: expect.stringContaining("pg-boss (a backfill on several machines)"),
+    });
+    expect(checkPackages((name) => name !== "pg-boss" && name !== "undici")).toMatchObject({
+      result: "warn",
+      advice: "npm install undici pg-boss",
+    });
   });
 
   it("names a port that is taken", async () => {

@@ -108,7 +108,7 @@ describe.skipIf(!here)("the console in a browser (needs Chromium: run by .ci/run
       await product.call(12);
       await page.waitForTimeout(400);
     }
-    await see("headline", /files\.upload is at 50 %, and healthy/);
+    await see("headline", /files\.upload is at 50\u00a0%, and healthy/);
     expect(await text("freshness")).toBe("live");
     await expect.poll(() => page.locator("#charts canvas").count()).toBe(4);
     const cells = await page.locator("#paths tr:nth-child(6) td").allTextContents();
@@ -121,7 +121,7 @@ describe.skipIf(!here)("the console in a browser (needs Chromium: run by .ci/run
   it("rolls back by a click that names what will happen, and re-arms", async () => {
     await open();
     await product.call(20);
-    await see("headline", /files\.upload is at 50 %/);
+    await see("headline", /files\.upload is at 50\u00a0%/);
     await page.click("#action-rollback");
     const said = await text("dialog-text");
     expect(said).toContain("Every call of files.upload goes to legacy at once.");
@@ -153,7 +153,7 @@ describe.skipIf(!here)("the console in a browser (needs Chromium: run by .ci/run
   it("shows an injected fault's rollback and its reason within seconds", async () => {
     await open();
     await product.call(40);
-    await see("headline", /files\.upload is at 50 %/);
+    await see("headline", /files\.upload is at 50\u00a0%/);
     product.candidate.fails = true;
     const from = performance.now();
     let latchedMs = Number.NaN;

@@ -1,4 +1,4 @@
-import type { JournalEntry } from "../../migration/journal.ts";
+import { byMoment, type JournalEntry } from "../../migration/journal.ts";
 import type { MismatchEntry } from "../control.ts";
 import type { SnapshotOperation } from "../snapshot.ts";
 import type { TrafficSample } from "./traffic-chart.ts";
@@ -8,7 +8,7 @@ export interface ReportInput {
   readonly operation: string;
   /** ISO 8601, when the report is made. */
   readonly at: string;
-  /** The operation's entries, oldest first. */
+  /** The operation's entries, in any order. */
   readonly entries: readonly JournalEntry[];
   /** The operation as it is now. */
   readonly now: SnapshotOperation;
@@ -65,7 +65,7 @@ export interface Report {
 /** Puts together what is known of one operation's rollout. Pure. */
 export function makeReport(input: ReportInput): Report {
   const { operation, at, now, told = [], traffic = [] } = input;
-  const entries = input.entries.filter((entry) => entry.operation === operation);
+  const entries = byMoment(input.entries.filter((entry) => entry.operation === operation));
   const [first, last] = [entries[0], entries.at(-1)];
   return {
     operation,

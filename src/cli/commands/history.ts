@@ -1,4 +1,5 @@
 import type { Explanation } from "../../app/control.ts";
+import { byMoment } from "../../migration/journal.ts";
 import type { Command } from "../context.ts";
 import type { OperatorDoor } from "../doors/operator-door.ts";
 import { withOperator } from "../session.ts";
@@ -15,11 +16,12 @@ interface JournalOptions {
 export const journal: Command<JournalOptions> = (context, { options }) =>
   withOperator(context, async (operator) => {
     const { operation, since, limit } = options;
-    const entries = await operator.journal({
+    const found = await operator.journal({
       limit,
       ...(operation === undefined ? {} : { operation: await fullName(operator, operation) }),
       ...(since === undefined ? {} : { sinceMs: since }),
     });
+    const entries = byMoment(found);
     const rows = entries.map(({ at, operation: name, kind, actor, from, to, why: reason }) => [
       styled("faint", at),
       name,

@@ -81,28 +81,45 @@ export function checkClock(nowMs: number, diskMs: number | null): Check {
 interface OptionalPackage {
   readonly name: string;
   readonly purpose: string;
+  /** Do only those miss it who asked for it? */
+  readonly extra?: true;
 }
 
-const optionalPackages: readonly OptionalPackage[] = [
+/** What a core install does not bring: the optional peer dependencies of package.json. */
+export const optionalPackages: readonly OptionalPackage[] = [
   { name: "@supabase/supabase-js", purpose: "storing files" },
   { name: "undici", purpose: "storing files, --gateway" },
+  { name: "file-type", purpose: "types of files by their bytes" },
+  { name: "mime", purpose: "types of files by their names" },
+  { name: "p-limit", purpose: "several files at once" },
+  { name: "p-retry", purpose: "repeating what failed" },
   { name: "unleash-client", purpose: "judging flags" },
   { name: "fastify", purpose: "the gateway" },
+  { name: "@fastify/busboy", purpose: "uploads as forms" },
   { name: "pino", purpose: "the log" },
   { name: "cli-progress", purpose: "progress bars" },
+  { name: "uplot", purpose: "charts in the console", extra: true },
+  { name: "pg", purpose: "a fleet", extra: true },
+  { name: "pg-boss", purpose: "a backfill on several machines", extra: true },
+  { name: "synckit", purpose: "changeover/sync", extra: true },
+  { name: "@openfeature/server-sdk", purpose: "changeover/openfeature", extra: true },
+  { name: "@opentelemetry/api", purpose: "changeover/opentelemetry", extra: true },
 ];
 
-/** Which packages that a core install does not bring are here. */
-export function checkPackages(): Check {
-  const { resolve } = createRequire(import.meta.url);
-  const missing = optionalPackages.filter(({ name }) => !isInstalled(resolve, name));
+/** Which packages that a core install does not bring are here; `has` says which are (default: looks). */
+export function checkPackages(has: (name: string) => boolean = isInstalled): Check {
+  const missing = optionalPackages.filter(({ name }) => !has(name));
   if (missing.length === 0) return ok("packages", "Every optional package is installed.");
   const what = missing.map(({ name, purpose }) => `${name} (${purpose})`).join(", ");
+  if (missing.every(({ extra }) => extra)) {
+    return ok("packages", `All that files and flags need; not installed: ${what}.`);
+  }
   const names = missing.map(({ name }) => name).join(" ");
   return warn("packages", `Not installed: ${what}.`, `npm install ${names}`);
 }
 
-function isInstalled(resolve: NodeJS.RequireResolve, name: string): boolean {
+function isInstalled(name: string): boolean {
+  const { resolve } = createRequire(import.meta.url);
   try {
     resolve(name);
     return true;

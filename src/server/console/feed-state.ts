@@ -3,7 +3,7 @@ import type { MismatchEntry } from "../../app/control.ts";
 import type { TrafficPoint } from "../../app/history.ts";
 import type { Snapshot } from "../../app/snapshot.ts";
 import type { Path } from "../../migration/call.ts";
-import type { JournalEntry } from "../../migration/journal.ts";
+import { byMoment, type JournalEntry } from "../../migration/journal.ts";
 
 /** A journal entry without its evidence, which may be long. */
 export interface JournalLine extends Omit<JournalEntry, "evidence"> {
@@ -74,18 +74,15 @@ export function sectionsOf(app: App, journal: readonly JournalEntry[]): FeedSect
   };
 }
 
-/**
- * The newest moment first. A journal is in the order in which entries arrived, and those of a fleet arrive
- * late and from several instances; of one moment, what arrived last comes first.
- */
+/** The newest moment first, and what is equal once, with how often it was told. */
 function journalLines(entries: readonly JournalEntry[]): readonly JournalLine[] {
   const lines = new Map<string, JournalLine>();
-  for (const { evidence: _evidence, ...entry } of entries.toReversed()) {
+  for (const { evidence: _evidence, ...entry } of byMoment(entries).toReversed()) {
     const line = { ...entry, why: short(entry.why) };
     const key = JSON.stringify(line);
     lines.set(key, { ...line, times: (lines.get(key)?.times ?? 0) + 1 });
   }
-  return [...lines.values()].sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
+  return [...lines.values()];
 }
 
 /** How many entries of the journal the sections have. */

@@ -90,6 +90,12 @@ describe("a rollout report", () => {
     expect(span?.to).toBe("2026-11-21T03:03:00.000Z");
   });
 
+  it("tells things in the order in which they happened, whenever they arrived", () => {
+    const { shares, span } = makeReport({ ...input, entries: entries.toReversed() });
+    expect(shares.map(({ percentage }) => percentage)).toEqual([10, 50, 0]);
+    expect(span).toEqual(makeReport(input).span);
+  });
+
   it("does not let text from outside become markup", () => {
     const report = makeReport(input);
     expect(reportHtml(report)).not.toContain("<script>");

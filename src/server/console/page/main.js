@@ -61,7 +61,8 @@ function show() {
   const { at, operations, process, journal = [], mismatches = [], unlocked = false } = state;
   if (at === undefined || operations === undefined || process === undefined) return;
   const { tone, title, text } = headline({ operations, at });
-  setText(byId("headline"), title);
+  // On a narrow screen a number must not lose its sign to the next line.
+  setText(byId("headline"), title.replaceAll(" %", "\u00a0%"));
   setText(byId("headline-text"), text);
   setAttribute(byId("lede"), "data-tone", tone);
   const operation = operations.find(({ name }) => name === chosen) ?? mostUrgent(operations);
