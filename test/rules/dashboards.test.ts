@@ -11,8 +11,8 @@ const rules = rulesOf(textOf("grafana/alerts/changeover.rules.yaml"));
 /** Labels that Prometheus itself puts on everything it scrapes. */
 const targetLabels = ["instance", "job"];
 
-/** What may be read: the catalogue's series and the recorded ones, with their labels. */
-const known = new Map<string, ReadonlySet<string>>();
+/** What may be read: Prometheus' own `up`, the catalogue's series and the recorded ones, with their labels. */
+const known = new Map<string, ReadonlySet<string>>([["up", new Set(targetLabels)]]);
 for (const metric of allMetrics) {
   for (const name of seriesNames(metric)) {
     known.set(name, new Set([...labelNames(metric), ...targetLabels]));
@@ -77,7 +77,8 @@ describe("the check of names itself", () => {
     ['changeover_calls_total{way="legacy"}', "changeover_calls_total{way}"],
     ['changeover_calls_total{outcome=~"failed|error"}', 'changeover_calls_total{outcome="error"}'],
     ["changeover_call_duration_seconds", "changeover_call_duration_seconds"],
-    ["1 + on (operation) up", "up"],
+    ["1 + on (operation) down", "down"],
+    ["1 + on (operation) up", "by (operation): up"],
     [
       "changeover_latch_tripped + on (path) changeover_in_flight_bytes",
       "by (path): changeover_latch_tripped",
